@@ -1,0 +1,5 @@
+//! Consentry: the authorization sidecar between a vendor's support engineers and its customers' diagnostic data.
+//!
+//! The rooms of this crate and who may know whom are drawn in `ARCHITECTURE.md`; a test keeps the drawing true.
+
+pub mod model;
