@@ -2,4 +2,5 @@
 //!
 //! The rooms of this crate and who may know whom are drawn in `ARCHITECTURE.md`; a test keeps the drawing true.
 
+pub mod clock;
 pub mod model;
