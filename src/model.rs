@@ -3,13 +3,25 @@
 //! What lives here: support requests, access requests, consents, the commands that change them and the events that
 //! come of it. What does not: I/O, clocks, async, JSON values, Cedar. Time and new ids are given from outside.
 
+mod access_request;
+mod activity;
+mod case;
 mod category;
+mod command;
+mod consent;
 mod id;
+mod support_request;
 mod time;
 
+pub use access_request::AccessRequest;
+pub use activity::{ACTIVITY_CATEGORY, Activity, ActivityKind, activities};
+pub use case::{Actor, Case, Outcome, decide};
 pub use category::{Category, CategorySet, UnknownCategory};
+pub use command::{Command, ConsentChange, Event, Narrowing, NewAccessRequest, NewSupportRequest, Refusal};
+pub use consent::{Consent, ConsentStatus, LISTED_AFTER_END_MS, Part, Scope};
 pub use id::{
     AccessRequestId, AppRole, ConsentId, InvalidId, MAX_ID_BYTES, PersonId, RoleId, ServiceId, SupportRequestId,
     TenantId,
 };
+pub use support_request::{SubmittedIn, SupportRequest, Tenant};
 pub use time::{InvalidTime, Timestamp};

@@ -1,0 +1,108 @@
+//! What a store holds: typed objects under typed keys.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{AccessRequest, AccessRequestId, SupportRequest, SupportRequestId, Tenant, TenantId, Timestamp};
+
+/// Names one object.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Key {
+    /// A registered tenant.
+    Tenant(TenantId),
+    /// A support request.
+    SupportRequest(SupportRequestId),
+    /// An access request with its consents.
+    AccessRequest(AccessRequestId),
+    /// The place of the one live access request per support request and resource tenant (R10).
+    Slot(SupportRequestId, TenantId),
+    /// The answer given to a caller under an idempotency key.
+    RememberedAnswer(String),
+}
+
+impl Key {
+    /// Whether followers are told of this object: the replica needs facts, not remembered answers.
+    #[must_use]
+    pub const fn is_followed(&self) -> bool {
+        match self {
+            Self::Tenant(_) | Self::SupportRequest(_) | Self::AccessRequest(_) => true,
+            Self::Slot(..) | Self::RememberedAnswer(_) => false,
+        }
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tenant(id) => write!(f, "tenant/{id}"),
+            Self::SupportRequest(id) => write!(f, "support-request/{id}"),
+            Self::AccessRequest(id) => write!(f, "access-request/{id}"),
+            Self::Slot(support_request, tenant) => write!(f, "slot/{support_request}/{tenant}"),
+            Self::RememberedAnswer(key) => write!(f, "answer/{key}"),
+        }
+    }
+}
+
+/// Which access request was created last for a support request and a resource tenant. Two engineers' tools that create
+/// one at the same moment both want this key unchanged: one of them gets it (R10).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slot {
+    /// The support request.
+    pub support_request: SupportRequestId,
+    /// The resource tenant.
+    pub resource_tenant: TenantId,
+    /// The access request created last.
+    pub access_request: AccessRequestId,
+}
+
+/// An answer kept so that a retry under the same idempotency key gets it again, and changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RememberedAnswer {
+    /// Whose key, and which: unique to a caller.
+    pub caller_and_key: String,
+    /// A digest of the request, so that the same key on another request is refused.
+    pub request_digest: String,
+    /// The HTTP status that was answered.
+    pub status: u16,
+    /// The headers worth repeating.
+    pub headers: Vec<(String, String)>,
+    /// The body that was answered.
+    pub body: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// One object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Object {
+    /// A registered tenant.
+    Tenant(Tenant),
+    /// A support request.
+    SupportRequest(SupportRequest),
+    /// An access request with its consents.
+    AccessRequest(AccessRequest),
+    /// See [`Slot`].
+    Slot(Slot),
+    /// See [`RememberedAnswer`].
+    RememberedAnswer(RememberedAnswer),
+}
+
+impl Object {
+    /// The key it stands under.
+    #[must_use]
+    pub fn key(&self) -> Key {
+        match self {
+            Self::Tenant(tenant) => Key::Tenant(tenant.id.clone()),
+            Self::SupportRequest(request) => Key::SupportRequest(request.id.clone()),
+            Self::AccessRequest(request) => Key::AccessRequest(request.id.clone()),
+            Self::Slot(slot) => Key::Slot(slot.support_request.clone(), slot.resource_tenant.clone()),
+            Self::RememberedAnswer(answer) => Key::RememberedAnswer(answer.caller_and_key.clone()),
+        }
+    }
+}
+
+/// One write of a commit: a new object, or the new state of one there was. Objects are never deleted by a commit; what
+/// has ended stays as a fact (R15, R16).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Write(pub Object);
