@@ -9,6 +9,7 @@ mod case;
 mod category;
 mod command;
 mod consent;
+mod facts;
 mod id;
 mod support_request;
 mod time;
@@ -19,6 +20,7 @@ pub use case::{Actor, Case, Outcome, decide};
 pub use category::{Category, CategorySet, UnknownCategory};
 pub use command::{Command, ConsentChange, Event, Narrowing, NewAccessRequest, NewSupportRequest, Refusal};
 pub use consent::{Consent, ConsentStatus, LISTED_AFTER_END_MS, Part, Scope};
+pub use facts::{AccessFacts, CaseFacts, ConsentFacts};
 pub use id::{
     AccessRequestId, AppRole, ConsentId, InvalidId, MAX_ID_BYTES, PersonId, RoleId, ServiceId, SupportRequestId,
     TenantId,

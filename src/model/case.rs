@@ -187,6 +187,9 @@ impl Case {
             // What is left of an ended request must not wait for a decision that could no longer matter.
             end_pending_consents(earlier, at, &mut events);
         }
+        // Strictly later than the ones before, even if the clock stepped back: the newest request speaks for its tenant.
+        let latest = self.access_requests.iter().map(|request| request.created_at).max();
+        let created_at = latest.map_or(at, |latest| at.max(latest.plus_millis(1)));
         let same_tenant = new.resource_tenant == self.support_request.tenant;
         let resource_part = if same_tenant { Part::Only } else { Part::ResourceTenant };
         self.access_requests.push(AccessRequest {
@@ -195,7 +198,7 @@ impl Case {
             resource_tenant: new.resource_tenant.clone(),
             requested_by: by.person()?.clone(),
             reason: new.reason.clone(),
-            created_at: at,
+            created_at,
             resource_tenant_consent: Consent::pending(
                 new.resource_tenant_consent.clone(),
                 new.resource_tenant.clone(),

@@ -1,0 +1,130 @@
+//! Facts: what reading depends on, taken from a case, compact enough to keep for every live case.
+
+use super::{
+    AccessRequest, AccessRequestId, Consent, ConsentId, ConsentStatus, PersonId, Scope, SubmittedIn, SupportRequest,
+    TenantId, Timestamp,
+};
+
+/// What a read under this support request depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CaseFacts {
+    /// The support request tenant.
+    pub tenant: TenantId,
+    /// R4.
+    pub open: bool,
+    /// R3.
+    pub assignee: Option<PersonId>,
+    /// R5 or R7.
+    pub submitted_in: SubmittedIn,
+    /// R5.
+    pub advanced_diagnostic_information: bool,
+    /// For each resource tenant, its newest access request: at most one per tenant (R10).
+    pub access_requests: Box<[AccessFacts]>,
+}
+
+/// What a read under an access request depends on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccessFacts {
+    /// The access request.
+    pub id: AccessRequestId,
+    /// The tenant it covers (R8).
+    pub resource_tenant: TenantId,
+    /// When it was created: of two for the same tenant the later speaks.
+    pub created_at: Timestamp,
+    /// The support request tenant's consent, when there are two (R6).
+    pub support_request_tenant: Option<ConsentFacts>,
+    /// The resource tenant's, or the only one (R7).
+    pub resource_tenant_consent: ConsentFacts,
+}
+
+/// What a read depends on of one consent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsentFacts {
+    /// The consent (R22 names it).
+    pub id: ConsentId,
+    /// R6.
+    pub status: ConsentStatus,
+    /// R9.
+    pub scope: Scope,
+}
+
+impl ConsentFacts {
+    fn of(consent: &Consent) -> Self {
+        Self { id: consent.id.clone(), status: consent.status, scope: consent.scope }
+    }
+
+    /// Whether the end time has passed (R9).
+    #[must_use]
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.scope.until.is_some_and(|until| until <= now)
+    }
+}
+
+impl AccessFacts {
+    /// The facts of an access request.
+    #[must_use]
+    pub fn of(request: &AccessRequest) -> Self {
+        Self {
+            id: request.id.clone(),
+            resource_tenant: request.resource_tenant.clone(),
+            created_at: request.created_at,
+            support_request_tenant: request.support_request_tenant_consent.as_ref().map(ConsentFacts::of),
+            resource_tenant_consent: ConsentFacts::of(&request.resource_tenant_consent),
+        }
+    }
+
+    /// Its consents, the support request tenant's first.
+    pub fn consents(&self) -> impl Iterator<Item = &ConsentFacts> {
+        self.support_request_tenant.iter().chain(std::iter::once(&self.resource_tenant_consent))
+    }
+
+    /// The next moment at which one of its consents expires: until then the same facts give the same answer (G2).
+    #[must_use]
+    pub fn unchanged_until(&self, now: Timestamp) -> Timestamp {
+        let ends = self.consents().filter_map(|consent| consent.scope.until).filter(|until| *until > now);
+        ends.min().unwrap_or(Timestamp::LATEST)
+    }
+}
+
+impl CaseFacts {
+    /// The facts of a support request that has no access requests yet.
+    #[must_use]
+    pub fn of(request: &SupportRequest) -> Self {
+        Self {
+            tenant: request.tenant.clone(),
+            open: request.open,
+            assignee: request.assignee.clone(),
+            submitted_in: request.submitted_in,
+            advanced_diagnostic_information: request.advanced_diagnostic_information,
+            access_requests: Box::default(),
+        }
+    }
+
+    /// The access request that speaks for this resource tenant.
+    #[must_use]
+    pub fn access_request_for(&self, resource_tenant: &str) -> Option<&AccessFacts> {
+        self.access_requests.iter().find(|facts| facts.resource_tenant.as_str() == resource_tenant)
+    }
+
+    /// Takes an access request in: in place of its own earlier state, or of an older request for the same tenant.
+    #[must_use]
+    pub fn with_access_request(&self, facts: AccessFacts) -> Self {
+        let speaks_already = |other: &AccessFacts| {
+            other.resource_tenant == facts.resource_tenant
+                && other.id != facts.id
+                && other.created_at > facts.created_at
+        };
+        if self.access_requests.iter().any(speaks_already) {
+            return self.clone();
+        }
+        let others = self.access_requests.iter().filter(|other| other.resource_tenant != facts.resource_tenant);
+        let access_requests = others.cloned().chain(std::iter::once(facts.clone())).collect();
+        Self { access_requests, ..self.clone() }
+    }
+
+    /// Takes a new state of the support request in.
+    #[must_use]
+    pub fn with_support_request(&self, request: &SupportRequest) -> Self {
+        Self { access_requests: self.access_requests.clone(), ..Self::of(request) }
+    }
+}

@@ -1,0 +1,54 @@
+//! All of Cedar: bundle loading and validation, entity slices, evaluation, reasons.
+//!
+//! What lives here: policies, their schema, the role catalogue, and the one function that asks them a question. What
+//! does not: where facts come from, and what is done with an answer. No other room names a Cedar type.
+
+mod bundle;
+mod evaluate;
+mod index;
+mod place;
+mod question;
+mod roles;
+mod slice;
+mod source;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+pub use bundle::{Bundle, Effect, PolicyInfo, PolicyVersion};
+pub use evaluate::Verdict;
+pub use place::{LoadError, Place, Problem};
+pub use question::{
+    ActionId, ActionName, Circumstances, EndpointName, Principal, Question, ReadFacts, Resource, WorkflowAction,
+};
+pub use roles::{RoleCatalogue, RoleCatalogueError};
+pub use source::{BundleSource, SourceFile};
+
+/// The policies now in force. A reload puts another bundle in their place at one moment; a question asks one bundle
+/// from beginning to end, so that every decision belongs to exactly one version (G6).
+#[derive(Debug)]
+pub struct Policies {
+    current: ArcSwap<Bundle>,
+}
+
+impl Policies {
+    /// Starts with this bundle.
+    #[must_use]
+    pub fn new(bundle: Bundle) -> Self {
+        Self { current: ArcSwap::from_pointee(bundle) }
+    }
+
+    /// The bundle now in force.
+    #[must_use]
+    pub fn current(&self) -> Arc<Bundle> {
+        self.current.load_full()
+    }
+
+    /// Puts a bundle that has been loaded, and so is good, in place of the one in force.
+    pub fn replace(&self, bundle: Bundle) {
+        self.current.store(Arc::new(bundle));
+    }
+}

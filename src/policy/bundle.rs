@@ -1,0 +1,292 @@
+//! Bundles: schema, role catalogue and policies, checked together before anything is asked of them (G6).
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::index::Index;
+use super::place::{LoadError, Place, Problem, place_of_policy, problems};
+use super::question::{ActionId, WorkflowAction};
+use super::roles::{RoleCatalogue, RoleCatalogueError};
+use super::slice::Words;
+use super::source::{BundleSource, SourceFile};
+
+/// Whether a policy permits or forbids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Effect {
+    /// Permits.
+    Permit,
+    /// Forbids, whatever is permitted.
+    Forbid,
+}
+
+/// What people are told of a policy that decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyInfo {
+    /// Its `@id`.
+    pub id: String,
+    /// The numbers in its `@rule`.
+    pub rules: Vec<String>,
+    /// Its `@reason`, one sentence.
+    pub reason: String,
+    /// A forbid's `@code`, which programs can act on.
+    pub code: Option<String>,
+    /// A forbid's `@missing`: the part whose consent would cure the denial (R20).
+    pub missing: Option<String>,
+    /// Permit or forbid.
+    pub effect: Effect,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// Names one state of schema, role catalogue and policies: a digest of all of their texts.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[serde(transparent)]
+pub struct PolicyVersion(String);
+
+impl PolicyVersion {
+    /// 16 hexadecimal digits.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for PolicyVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A good bundle: parsed, validated in strict mode, and indexed. Holding one proves it.
+#[derive(Debug)]
+pub struct Bundle {
+    version: PolicyVersion,
+    policies: Vec<PolicyInfo>,
+    roles: RoleCatalogue,
+    words: Words,
+    index: Index,
+    #[cfg(test)]
+    policy_set: PolicySet,
+}
+
+impl Bundle {
+    /// Checks the texts and makes a bundle of them.
+    ///
+    /// # Errors
+    /// [`LoadError`] with everything that is wrong and where: syntax, types against the schema (strict mode), an `@id`
+    /// that is missing or taken, a missing `@rule` or `@reason`, a template, a schema without one of the actions that
+    /// the service asks about, a role catalogue that is not one.
+    pub fn load(source: &BundleSource) -> Result<Self, LoadError> {
+        let roles = RoleCatalogue::parse(&source.roles.text).map_err(|error| role_problem(&source.roles, &error))?;
+        let (schema, _warnings) = Schema::from_cedarschema_str(&source.schema.text)
+            .map_err(|error| LoadError { problems: problems(&source.schema.name, &source.schema.text, &error) })?;
+        let named = parse_policies(&source.policies)?;
+        let set = PolicySet::from_policies(named.iter().map(|named| named.policy.clone()))
+            .map_err(|error| LoadError::of(error.to_string()))?;
+        validate(&schema, &set, &named)?;
+        let compiled: Vec<_> = named.iter().map(|named| (named.policy.clone(), named.info.effect)).collect();
+        let index = Index::build(&schema, &compiled).map_err(LoadError::of)?;
+        for action in WorkflowAction::ALL {
+            if index.action(action.as_str()).is_none() {
+                let message = format!("{}: the action `{}` is missing", source.schema.name, action.as_str());
+                return Err(LoadError::of(message));
+            }
+        }
+        Ok(Self {
+            version: version_of(source),
+            words: Words::new(&roles)?,
+            roles,
+            index,
+            policies: named.into_iter().map(|named| named.info).collect(),
+            #[cfg(test)]
+            policy_set: set,
+        })
+    }
+
+    /// The bundle's version.
+    #[must_use]
+    pub fn version(&self) -> &PolicyVersion {
+        &self.version
+    }
+
+    /// The role catalogue.
+    #[must_use]
+    pub fn roles(&self) -> &RoleCatalogue {
+        &self.roles
+    }
+
+    /// Its policies, in their order.
+    #[must_use]
+    pub fn policies(&self) -> &[PolicyInfo] {
+        &self.policies
+    }
+
+    /// The action of this name, if the schema has it.
+    #[must_use]
+    pub fn action(&self, name: &str) -> Option<ActionId> {
+        self.index.action(name)
+    }
+
+    /// The action of the workflow; every bundle has them all.
+    #[must_use]
+    pub fn workflow_action(&self, action: WorkflowAction) -> ActionId {
+        self.index.action(action.as_str()).unwrap_or(ActionId(u16::MAX))
+    }
+
+    /// The action's name.
+    #[must_use]
+    pub fn action_name(&self, action: ActionId) -> &str {
+        self.index.entry(action).map_or("", |entry| &entry.name)
+    }
+
+    /// Whether the action is one of the verbs that only read diagnostic data (R2).
+    #[must_use]
+    pub fn is_read(&self, action: ActionId) -> bool {
+        self.index.entry(action).is_some_and(|entry| entry.is_read)
+    }
+
+    pub(super) fn policy(&self, place: u16) -> Option<&PolicyInfo> {
+        self.policies.get(usize::from(place))
+    }
+
+    pub(super) fn index(&self) -> &Index {
+        &self.index
+    }
+
+    pub(super) fn words(&self) -> &Words {
+        &self.words
+    }
+
+    #[cfg(test)]
+    pub(super) fn policy_set(&self) -> &PolicySet {
+        &self.policy_set
+    }
+}
+
+/// A policy under its own name.
+struct NamedPolicy<'a> {
+    policy: Policy,
+    info: PolicyInfo,
+    file: &'a SourceFile,
+}
+
+fn parse_policies(files: &[SourceFile]) -> Result<Vec<NamedPolicy<'_>>, LoadError> {
+    let mut found: Vec<Problem> = Vec::new();
+    let mut named: BTreeMap<(usize, usize), NamedPolicy<'_>> = BTreeMap::new();
+    let mut places: BTreeMap<String, Place> = BTreeMap::new();
+    for (number, file) in files.iter().enumerate() {
+        let set = match PolicySet::from_str(&file.text) {
+            Ok(set) => set,
+            Err(errors) => {
+                for error in errors.iter() {
+                    found.extend(problems(&file.name, &file.text, error));
+                }
+                continue;
+            }
+        };
+        for template in set.templates() {
+            found.push(Problem {
+                place: Some(Place::of(&file.name, &file.text, 0)),
+                message: format!("`{}` is a template: write a policy without slots", template.id()),
+                help: None,
+            });
+        }
+        for policy in set.policies() {
+            match name(file, policy) {
+                Ok((offset, policy)) => {
+                    let id = policy.info.id.clone();
+                    if let Some(other) = places.insert(id.clone(), policy.info.place.clone()) {
+                        found.push(Problem {
+                            message: format!("the id `{id}` is taken by the policy at {other}"),
+                            place: Some(policy.info.place.clone()),
+                            help: None,
+                        });
+                    }
+                    named.insert((number, offset), policy);
+                }
+                Err(problem) => found.push(problem),
+            }
+        }
+    }
+    if found.is_empty() { Ok(named.into_values().collect()) } else { Err(LoadError { problems: found }) }
+}
+
+/// Gives a policy the name in its `@id`: Cedar's parser calls policies `policy0`, `policy1` and does not look at it.
+fn name<'a>(file: &'a SourceFile, policy: &Policy) -> Result<(usize, NamedPolicy<'a>), Problem> {
+    let core: &cedar_policy_core::ast::Policy = policy.as_ref();
+    let offset = core.loc().map_or(0, |loc| loc.span.offset());
+    let place = Place::of(&file.name, &file.text, offset);
+    let annotation = |key: &str| {
+        policy.annotation(key).map(str::trim).filter(|text| !text.is_empty()).map(ToOwned::to_owned).ok_or_else(|| {
+            let help = Some(format!("write `@{key}(\"...\")` above the policy"));
+            Problem { place: Some(place.clone()), message: format!("the policy has no `@{key}`"), help }
+        })
+    };
+    let id = annotation("id")?;
+    let rules = annotation("rule")?;
+    let reason = annotation("reason")?;
+    let effect = match policy.effect() {
+        cedar_policy::Effect::Permit => Effect::Permit,
+        cedar_policy::Effect::Forbid => Effect::Forbid,
+    };
+    let code = match effect {
+        Effect::Permit => None,
+        Effect::Forbid => Some(annotation("code")?),
+    };
+    let info = PolicyInfo {
+        rules: rules.split_whitespace().map(ToOwned::to_owned).collect(),
+        reason,
+        code,
+        missing: policy.annotation("missing").map(ToOwned::to_owned),
+        effect,
+        place,
+        id: id.clone(),
+    };
+    Ok((offset, NamedPolicy { policy: policy.new_id(PolicyId::new(id)), info, file }))
+}
+
+fn validate(schema: &Schema, set: &PolicySet, named: &[NamedPolicy<'_>]) -> Result<(), LoadError> {
+    let result = Validator::new(schema.clone()).validate(set, ValidationMode::Strict);
+    let mut found = Vec::new();
+    for error in result.validation_errors() {
+        let id = error.policy_id();
+        let Some(policy) = named.iter().find(|named| named.policy.id() == id) else { continue };
+        let mut of_error = problems(&policy.file.name, &policy.file.text, error);
+        for problem in &mut of_error {
+            problem.place.get_or_insert_with(|| place_of_policy(&policy.file.name, &policy.file.text, id));
+        }
+        found.extend(of_error);
+    }
+    found.sort_by(|a, b| a.place.cmp(&b.place));
+    if found.is_empty() { Ok(()) } else { Err(LoadError { problems: found }) }
+}
+
+fn role_problem(file: &SourceFile, error: &RoleCatalogueError) -> LoadError {
+    let place = match error {
+        RoleCatalogueError::Json { line, column, .. } => {
+            Some(Place { file: file.name.clone(), line: *line, column: *column })
+        }
+        RoleCatalogueError::Duplicate(_) | RoleCatalogueError::NoAdministrator => {
+            Some(Place { file: file.name.clone(), line: 1, column: 1 })
+        }
+    };
+    LoadError { problems: vec![Problem { place, message: error.to_string(), help: None }] }
+}
+
+/// A digest of every text, each with its length, so that no two different bundles read the same.
+fn version_of(source: &BundleSource) -> PolicyVersion {
+    let mut digest = Sha256::new();
+    let texts = [&source.schema, &source.roles].into_iter().chain(&source.policies);
+    for file in texts {
+        digest.update((file.text.len() as u64).to_be_bytes());
+        digest.update(file.text.as_bytes());
+    }
+    let digest = digest.finalize();
+    PolicyVersion(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+}

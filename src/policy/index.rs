@@ -1,0 +1,174 @@
+//! The index: for each kind of question the policies that can apply to it, found once when a bundle is loaded.
+//!
+//! Which policies can apply is Cedar's own answer (`get_valid_request_envs`): those whose condition is not false for
+//! every request of that kind. What a policy's scope says about kinds is settled with it; the rest of its condition is
+//! kept ready to evaluate. That this changes no answer is tested against Cedar's `Authorizer` over the whole set.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use cedar_policy::{Policy, Schema};
+use cedar_policy_core::ast::{self, Entity, EntityReference, Expr, PrincipalOrResourceConstraint, Var};
+
+use super::bundle::Effect;
+use super::question::{ActionId, PrincipalKind, ResourceKind};
+
+/// A policy, ready to be asked.
+#[derive(Debug)]
+pub(super) struct Applicable {
+    /// Its place in the bundle.
+    pub(super) policy: u16,
+    pub(super) effect: Effect,
+    /// What is left of its condition; none: it holds whenever the question is of this kind.
+    pub(super) condition: Option<Expr>,
+}
+
+/// The policies for one kind of question.
+#[derive(Debug, Default)]
+pub(super) struct Kind {
+    pub(super) policies: Vec<Applicable>,
+    /// One of them reads the time, so that no answer of this kind can be kept (G2).
+    pub(super) reads_clock: bool,
+    /// The schema knows questions of this kind.
+    pub(super) in_schema: bool,
+}
+
+/// An action with its groups.
+#[derive(Debug)]
+pub(super) struct ActionEntry {
+    pub(super) name: String,
+    pub(super) entity: Arc<Entity>,
+    /// Whether it is one of the verbs on diagnostic data that only read (R2).
+    pub(super) is_read: bool,
+    kinds: Vec<Kind>,
+}
+
+/// Every kind of question the schema knows.
+#[derive(Debug)]
+pub(super) struct Index {
+    pub(super) actions: Vec<ActionEntry>,
+    by_name: HashMap<String, ActionId>,
+}
+
+const KINDS: usize = PrincipalKind::ALL.len() * ResourceKind::ALL.len();
+
+impl Index {
+    pub(super) fn build(schema: &Schema, policies: &[(Policy, Effect)]) -> Result<Self, String> {
+        let mut index = Self { actions: Vec::new(), by_name: HashMap::new() };
+        let entities = schema.action_entities().map_err(|error| error.to_string())?;
+        let mut entities: Vec<_> = entities.iter().collect();
+        entities.sort_by_key(|entity| entity.uid().to_string());
+        for entity in entities {
+            let name = entity.uid().id().unescaped().to_owned();
+            let core: &Entity = entity.as_ref();
+            let is_read = core.ancestors().any(|group| {
+                let name: &str = group.eid().as_ref();
+                name == "readDiagnosticData"
+            });
+            let id = ActionId(u16::try_from(index.actions.len()).map_err(|_| "too many actions".to_owned())?);
+            index.by_name.insert(name.clone(), id);
+            let kinds = (0..KINDS).map(|_| Kind::default()).collect();
+            index.actions.push(ActionEntry { name, entity: Arc::new(core.clone()), is_read, kinds });
+        }
+        for env in schema.request_envs() {
+            let types = (env.principal().to_string(), env.resource().to_string());
+            if let Some(kind) = index.kind_mut(env.action().id().unescaped(), &types.0, &types.1) {
+                kind.in_schema = true;
+            }
+        }
+        for (place, (policy, effect)) in policies.iter().enumerate() {
+            let place = u16::try_from(place).map_err(|_| "too many policies".to_owned())?;
+            let core: &ast::Policy = policy.as_ref();
+            let condition = condition(core);
+            let reads_clock = core.non_scope_constraints().is_some_and(reads_clock);
+            for env in policy.get_valid_request_envs(schema) {
+                let types = (env.principal().to_string(), env.resource().to_string());
+                if let Some(kind) = index.kind_mut(env.action().id().unescaped(), &types.0, &types.1) {
+                    let condition = condition.clone();
+                    kind.policies.push(Applicable { policy: place, effect: *effect, condition });
+                    kind.reads_clock |= reads_clock;
+                }
+            }
+        }
+        Ok(index)
+    }
+
+    pub(super) fn action(&self, name: &str) -> Option<ActionId> {
+        self.by_name.get(name).copied()
+    }
+
+    pub(super) fn entry(&self, action: ActionId) -> Option<&ActionEntry> {
+        self.actions.get(usize::from(action.0))
+    }
+
+    fn kind_mut(&mut self, action: &str, principal: &str, resource: &str) -> Option<&mut Kind> {
+        let action = self.by_name.get(action)?;
+        let principal = PrincipalKind::ALL.into_iter().find(|kind| kind.type_name() == principal)?;
+        let resource = ResourceKind::ALL.into_iter().find(|kind| kind.type_name() == resource)?;
+        self.actions.get_mut(usize::from(action.0))?.kinds.get_mut(slot(principal, resource))
+    }
+}
+
+impl ActionEntry {
+    /// The policies for this action, asked by this kind of principal about this kind of resource.
+    pub(super) fn kind(&self, principal: PrincipalKind, resource: ResourceKind) -> Option<&Kind> {
+        self.kinds.get(slot(principal, resource)).filter(|kind| kind.in_schema)
+    }
+}
+
+const fn slot(principal: PrincipalKind, resource: ResourceKind) -> usize {
+    principal as usize * ResourceKind::ALL.len() + resource as usize
+}
+
+/// What a policy still asks once the kinds of principal, action and resource are known: the entities its scope names,
+/// then its own conditions, in Cedar's order.
+fn condition(policy: &ast::Policy) -> Option<Expr> {
+    let principal = policy.principal_constraint();
+    let resource = policy.resource_constraint();
+    [
+        scope_condition(Var::Principal, principal.as_inner()),
+        scope_condition(Var::Resource, resource.as_inner()),
+        policy.non_scope_constraints().cloned(),
+    ]
+    .into_iter()
+    .flatten()
+    .reduce(Expr::and)
+}
+
+fn scope_condition(variable: Var, constraint: &PrincipalOrResourceConstraint) -> Option<Expr> {
+    let entity = |reference: &EntityReference| match reference {
+        EntityReference::EUID(uid) => Some(Expr::val(Arc::clone(uid))),
+        // The bundle refuses templates.
+        EntityReference::Slot(_) => None,
+    };
+    match constraint {
+        PrincipalOrResourceConstraint::Any | PrincipalOrResourceConstraint::Is(_) => None,
+        PrincipalOrResourceConstraint::In(group) | PrincipalOrResourceConstraint::IsIn(_, group) => {
+            entity(group).map(|group| Expr::is_in(Expr::var(variable), group))
+        }
+        PrincipalOrResourceConstraint::Eq(one) => entity(one).map(|one| Expr::is_eq(Expr::var(variable), one)),
+    }
+}
+
+/// Whether a condition reads `context.now`, or takes the context as a whole so that it could.
+fn reads_clock(condition: &Expr) -> bool {
+    let attribute_of_context = |expression: &&Expr| match expression.expr_kind() {
+        ast::ExprKind::GetAttr { expr, attr } | ast::ExprKind::HasAttr { expr, attr } => {
+            matches!(expr.expr_kind(), ast::ExprKind::Var(Var::Context)).then(|| attr.as_str() == "now")
+        }
+        _ => None,
+    };
+    let whole = condition
+        .subexpressions()
+        .filter(|expression| matches!(expression.expr_kind(), ast::ExprKind::Var(Var::Context)))
+        .count();
+    let mut by_attribute = 0;
+    for expression in condition.subexpressions() {
+        match attribute_of_context(&expression) {
+            Some(true) => return true,
+            Some(false) => by_attribute += 1,
+            None => {}
+        }
+    }
+    whole > by_attribute
+}
