@@ -1,0 +1,58 @@
+//! Tokens that were verified before, by their hash. An entry proves nothing by itself: time and keys are compared anew.
+
+use aws_lc_rs::digest::{SHA256, digest};
+use moka::sync::Cache;
+
+use super::caller::Caller;
+use crate::model::Timestamp;
+
+/// A token's SHA-256: whoever reads our memory finds no token in the cache.
+type TokenHash = [u8; 32];
+
+/// A caller and what the proof rests on.
+#[derive(Clone)]
+pub(super) struct Verified {
+    pub(super) caller: Caller,
+    pub(super) expires_at: Timestamp,
+    /// The issuer's place in the list.
+    pub(super) issuer: usize,
+    /// The generation of the issuer's keys that the token was verified with.
+    pub(super) generation: u64,
+}
+
+pub(super) struct TokenCache {
+    // The hasher is keyed at random, so that nobody can choose tokens that fall into one bucket.
+    entries: Cache<TokenHash, Verified, ahash::RandomState>,
+}
+
+impl TokenCache {
+    pub(super) fn new(capacity: u64) -> Self {
+        Self { entries: Cache::builder().max_capacity(capacity).build_with_hasher(ahash::RandomState::new()) }
+    }
+
+    /// The caller of a token that was verified, while it has not expired and none of its issuer's keys has changed.
+    pub(super) fn get(
+        &self,
+        token: &str,
+        now: Timestamp,
+        generation_of: impl FnOnce(usize) -> Option<u64>,
+    ) -> Option<Caller> {
+        let hash = hash(token)?;
+        let verified = self.entries.get(&hash)?;
+        if now < verified.expires_at && generation_of(verified.issuer) == Some(verified.generation) {
+            return Some(verified.caller);
+        }
+        self.entries.invalidate(&hash);
+        None
+    }
+
+    pub(super) fn put(&self, token: &str, verified: Verified) {
+        if let Some(hash) = hash(token) {
+            self.entries.insert(hash, verified);
+        }
+    }
+}
+
+fn hash(token: &str) -> Option<TokenHash> {
+    digest(&SHA256, token.as_bytes()).as_ref().try_into().ok()
+}
