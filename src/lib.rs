@@ -3,7 +3,9 @@
 //! The rooms of this crate and who may know whom are drawn in `ARCHITECTURE.md`; a test keeps the drawing true.
 
 pub mod clock;
+pub mod decision;
 pub mod identity;
 pub mod model;
 pub mod policy;
+pub mod replica;
 pub mod store;

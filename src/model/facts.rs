@@ -1,12 +1,14 @@
 //! Facts: what reading depends on, taken from a case, compact enough to keep for every live case.
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     AccessRequest, AccessRequestId, Consent, ConsentId, ConsentStatus, PersonId, Scope, SubmittedIn, SupportRequest,
     TenantId, Timestamp,
 };
 
 /// What a read under this support request depends on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CaseFacts {
     /// The support request tenant.
     pub tenant: TenantId,
@@ -23,7 +25,7 @@ pub struct CaseFacts {
 }
 
 /// What a read under an access request depends on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessFacts {
     /// The access request.
     pub id: AccessRequestId,
@@ -38,7 +40,7 @@ pub struct AccessFacts {
 }
 
 /// What a read depends on of one consent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsentFacts {
     /// The consent (R22 names it).
     pub id: ConsentId,

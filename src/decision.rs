@@ -1,0 +1,16 @@
+//! The read decision: request, facts, cache, answer with reasons.
+//!
+//! What lives here: how one question about diagnostic data is answered, remembered and recorded. What does not: who
+//! may ask, how a question arrives, and the rules, which are policies. Nothing here waits for anything.
+
+mod answer;
+mod cache;
+mod decide;
+mod question;
+mod record;
+
+pub use answer::{Answer, PolicyRef, Reason};
+pub use cache::CacheStats;
+pub use decide::{Decided, Decisions, Undecided};
+pub use question::{InvalidQuestion, ReadQuestion};
+pub use record::{Asked, DecisionId, DecisionIds, Recorded, WorkflowRecord};

@@ -1,0 +1,106 @@
+//! Answers: allowed or not, by which policies, and for a denial a reason that tooling can act on.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use crate::model::{AccessRequestId, ConsentId, Timestamp};
+use crate::policy::{Bundle, Effect, PolicyInfo, Verdict};
+use crate::store::Seq;
+
+/// A policy that made the answer what it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PolicyRef {
+    /// Its id.
+    pub id: String,
+    /// The rules it expresses.
+    pub rules: Vec<String>,
+    /// Permit or forbid.
+    pub effect: Effect,
+}
+
+/// Why, in a word for programs and a sentence for people.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    /// Stable: `awaiting_consent`, `support_request_closed` ...
+    pub code: String,
+    /// The deciding policy's `@reason`.
+    pub message: String,
+    /// The parts whose consent would cure the denial (R20).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub missing_consents: Vec<String>,
+}
+
+/// An answer without what belongs to one asking alone (its id, its time, its caller): what the cache keeps.
+#[derive(Debug)]
+pub struct Answer {
+    /// Allowed or not.
+    pub allowed: bool,
+    /// Why.
+    pub reason: Reason,
+    /// The determining policies, the first of them giving the reason.
+    pub policies: Vec<PolicyRef>,
+    /// The bundle that was asked.
+    pub bundle: Arc<Bundle>,
+    /// The state of the facts that it was asked about.
+    pub facts_revision: Seq,
+    /// The access request under which it is allowed, if it is one.
+    pub access_request: Option<AccessRequestId>,
+    /// The consents that allow it (R22).
+    pub consents: Vec<ConsentId>,
+    /// When the policies were asked.
+    pub evaluated_at: Timestamp,
+    /// The first moment at which the same facts may give another answer (G2).
+    pub unchanged_until: Timestamp,
+    /// Whether the verb only reads (R2).
+    pub is_read: bool,
+    /// The decision in which the policies were asked; its record holds the facts.
+    pub evaluation: String,
+    /// The tail of the AuthZEN `context` object, from after the decision id to its closing brace.
+    pub(crate) context_tail: Box<str>,
+    /// The tail of the log record, from after what belongs to one asking alone, without its closing brace.
+    pub(super) record_tail: Box<str>,
+}
+
+/// The reason of a verdict: the first determining policy's, with every consent that is missing.
+pub(super) fn reason_of(bundle: &Bundle, verdict: &Verdict) -> Reason {
+    if let Some((policy, error)) = verdict.failed.first() {
+        let message = format!("the policy `{policy}` could not be evaluated: {error}");
+        return Reason { code: "policy_failed".to_owned(), message, missing_consents: Vec::new() };
+    }
+    let determining: Vec<&PolicyInfo> = verdict.determining(bundle).collect();
+    let Some(first) = determining.first() else {
+        let message = "no policy permits this".to_owned();
+        return Reason { code: "not_permitted".to_owned(), message, missing_consents: Vec::new() };
+    };
+    let code = if verdict.allowed { "permitted" } else { first.code.as_deref().unwrap_or("forbidden") };
+    let missing = determining.iter().filter(|policy| policy.code == first.code);
+    Reason {
+        code: code.to_owned(),
+        message: first.reason.clone(),
+        missing_consents: missing.filter_map(|policy| policy.missing.clone()).collect(),
+    }
+}
+
+pub(super) fn policies_of(bundle: &Bundle, verdict: &Verdict) -> Vec<PolicyRef> {
+    verdict
+        .determining(bundle)
+        .map(|policy| PolicyRef { id: policy.id.clone(), rules: policy.rules.clone(), effect: policy.effect })
+        .collect()
+}
+
+/// What an answer adds to the decision id in the AuthZEN `context` (AuthZEN 1.0, section 5.5.1).
+#[derive(Serialize)]
+struct ContextTail<'a> {
+    reason: &'a Reason,
+    policies: &'a [PolicyRef],
+    policy_version: &'a str,
+    facts_revision: u64,
+}
+
+pub(super) fn context_tail(reason: &Reason, policies: &[PolicyRef], bundle: &Bundle, facts: Seq) -> Box<str> {
+    let tail = ContextTail { reason, policies, policy_version: bundle.version().as_str(), facts_revision: facts.0 };
+    // These are strings and numbers of ours: they serialise. An answer without its context is still an answer.
+    let object = serde_json::to_string(&tail).unwrap_or_else(|_| "{}".to_owned());
+    object.strip_prefix('{').unwrap_or_default().into()
+}

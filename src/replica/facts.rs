@@ -1,0 +1,240 @@
+//! The picture itself: many readers, one writer, no reader ever waits for more than one insertion.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use parking_lot::{Mutex, RwLock};
+
+use crate::model::{AccessFacts, AccessRequest, CaseFacts, PersonId, SupportRequest, SupportRequestId, TenantId};
+use crate::store::{Change, Object, Seq, SnapshotItem, Write};
+
+/// The facts of one support request as of one commit.
+#[derive(Debug, PartialEq, Eq)]
+pub struct LiveCase {
+    /// The commit that changed it last: names this state of the facts in answers, cache and log.
+    pub revision: Seq,
+    /// The facts.
+    pub facts: CaseFacts,
+}
+
+/// Why the replica cannot vouch for its facts. Nothing is allowed meanwhile (G4).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotFresh {
+    /// The first picture is still being taken.
+    #[error("the facts are still being loaded")]
+    Bootstrapping,
+    /// The store cannot be followed.
+    #[error("the facts may be out of date: {0}")]
+    Lost(String),
+}
+
+impl NotFresh {
+    /// A stable word for programs.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Bootstrapping => "bootstrapping",
+            Self::Lost(_) => "replica_behind",
+        }
+    }
+}
+
+const SHARDS: usize = 64;
+
+type Shard = RwLock<HashMap<SupportRequestId, Arc<LiveCase>, ahash::RandomState>>;
+
+/// The picture.
+#[derive(Debug)]
+pub struct Replica {
+    hasher: ahash::RandomState,
+    shards: Box<[Shard]>,
+    usable: AtomicBool,
+    not_fresh: Mutex<NotFresh>,
+    applied: AtomicU64,
+    known: Mutex<Known>,
+}
+
+/// Tenants and people occur in many cases: one copy of each name is enough.
+#[derive(Debug, Default)]
+struct Known {
+    tenants: HashSet<TenantId>,
+    people: HashSet<PersonId>,
+}
+
+impl Default for Replica {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Replica {
+    /// An empty picture that cannot be used yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            hasher: ahash::RandomState::new(),
+            shards: (0..SHARDS).map(|_| Shard::default()).collect(),
+            usable: AtomicBool::new(false),
+            not_fresh: Mutex::new(NotFresh::Bootstrapping),
+            applied: AtomicU64::new(0),
+            known: Mutex::default(),
+        }
+    }
+
+    /// The facts of a support request; `None`: there is no such support request.
+    ///
+    /// # Errors
+    /// [`NotFresh`] when the picture may not be used.
+    pub fn facts(&self, support_request: &str) -> Result<Option<Arc<LiveCase>>, NotFresh> {
+        if !self.usable.load(Ordering::Acquire) {
+            return Err(self.not_fresh.lock().clone());
+        }
+        Ok(self.shard(support_request).and_then(|shard| shard.read().get(support_request).cloned()))
+    }
+
+    /// Whether the picture may be used.
+    ///
+    /// # Errors
+    /// [`NotFresh`], with the reason, when it may not.
+    pub fn fresh(&self) -> Result<(), NotFresh> {
+        if self.usable.load(Ordering::Acquire) { Ok(()) } else { Err(self.not_fresh.lock().clone()) }
+    }
+
+    /// Every commit up to here is in force for every reader.
+    #[must_use]
+    pub fn applied(&self) -> Seq {
+        Seq(self.applied.load(Ordering::Acquire))
+    }
+
+    /// How many support requests are in the picture.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.read().len()).sum()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Stops every use of the picture, for this reason.
+    pub(super) fn stop(&self, reason: NotFresh) {
+        *self.not_fresh.lock() = reason;
+        self.usable.store(false, Ordering::Release);
+    }
+
+    /// Allows use of the picture: it holds everything up to `applied`.
+    pub(super) fn start(&self, applied: Seq) {
+        self.applied.store(applied.0, Ordering::Release);
+        self.usable.store(true, Ordering::Release);
+    }
+
+    /// Takes in one object of a snapshot. An access request may come before its support request: it is given back then.
+    pub(super) fn load(&self, item: SnapshotItem) -> Option<SnapshotItem> {
+        let SnapshotItem { seq, object } = item;
+        match object {
+            Object::SupportRequest(request) => {
+                let facts = CaseFacts::of(&self.shared(request.clone()));
+                self.put(request.id, LiveCase { revision: seq, facts });
+                None
+            }
+            Object::AccessRequest(request) => {
+                let Some(case) = self.case(&request.support_request) else {
+                    return Some(SnapshotItem { seq, object: Object::AccessRequest(request) });
+                };
+                let id = request.support_request.clone();
+                let facts = case.facts.with_access_request(self.shared_facts(&request));
+                self.put(id, LiveCase { revision: case.revision.max(seq), facts });
+                None
+            }
+            Object::Tenant(_) | Object::Slot(_) | Object::RememberedAnswer(_) => None,
+        }
+    }
+
+    /// Takes in one commit. Each case steps from its state before to its state after at one moment.
+    pub(super) fn apply(&self, change: Change) {
+        let mut cases: HashMap<SupportRequestId, CaseFacts> = HashMap::new();
+        for Write(object) in change.writes {
+            match object {
+                Object::SupportRequest(request) => {
+                    let request = self.shared(request);
+                    let before = cases.remove(&request.id).or_else(|| self.case(&request.id).map(|c| c.facts.clone()));
+                    let facts = match before {
+                        Some(facts) => facts.with_support_request(&request),
+                        None => CaseFacts::of(&request),
+                    };
+                    cases.insert(request.id, facts);
+                }
+                Object::AccessRequest(request) => {
+                    let id = request.support_request.clone();
+                    let before = cases.remove(&id).or_else(|| self.case(&id).map(|case| case.facts.clone()));
+                    // An access request is never written before its support request.
+                    if let Some(facts) = before {
+                        cases.insert(id, facts.with_access_request(self.shared_facts(&request)));
+                    }
+                }
+                Object::Tenant(_) | Object::Slot(_) | Object::RememberedAnswer(_) => {}
+            }
+        }
+        for (id, facts) in cases {
+            self.put(id, LiveCase { revision: change.seq, facts });
+        }
+        self.applied.store(change.seq.0, Ordering::Release);
+    }
+
+    /// Forgets everything, before a new snapshot is taken in.
+    pub(super) fn clear(&self) {
+        for shard in &self.shards {
+            shard.write().clear();
+        }
+    }
+
+    fn case(&self, id: &SupportRequestId) -> Option<Arc<LiveCase>> {
+        self.shard(id.as_str())?.read().get(id).cloned()
+    }
+
+    fn put(&self, id: SupportRequestId, case: LiveCase) {
+        if let Some(shard) = self.shard(id.as_str()) {
+            shard.write().insert(id, Arc::new(case));
+        }
+    }
+
+    fn shard(&self, id: &str) -> Option<&Shard> {
+        // The map inside hashes with its own keys: these bits say nothing about its buckets.
+        let hash = self.hasher.hash_one(id);
+        self.shards.get(usize::try_from(hash >> 32).unwrap_or(0) % SHARDS)
+    }
+
+    fn shared(&self, mut request: SupportRequest) -> SupportRequest {
+        let mut known = self.known.lock();
+        request.tenant = known.tenant(request.tenant);
+        request.assignee = request.assignee.map(|person| known.person(person));
+        request
+    }
+
+    fn shared_facts(&self, request: &AccessRequest) -> AccessFacts {
+        let facts = AccessFacts::of(request);
+        let resource_tenant = self.known.lock().tenant(facts.resource_tenant);
+        AccessFacts { resource_tenant, ..facts }
+    }
+}
+
+impl Known {
+    fn tenant(&mut self, id: TenantId) -> TenantId {
+        if let Some(known) = self.tenants.get(&id) {
+            return known.clone();
+        }
+        self.tenants.insert(id.clone());
+        id
+    }
+
+    fn person(&mut self, id: PersonId) -> PersonId {
+        if let Some(known) = self.people.get(&id) {
+            return known.clone();
+        }
+        self.people.insert(id.clone());
+        id
+    }
+}
