@@ -2,6 +2,7 @@
 //!
 //! The rooms of this crate and who may know whom are drawn in `ARCHITECTURE.md`; a test keeps the drawing true.
 
+pub mod audit;
 pub mod clock;
 pub mod decision;
 pub mod identity;

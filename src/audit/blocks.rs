@@ -1,0 +1,75 @@
+//! The log as consecutive blocks of about 64 KiB, and in which of them each tenant's allowed reads stand (R22).
+
+use std::collections::HashMap;
+
+use super::pending::ReadNote;
+use crate::model::TenantId;
+
+/// A block ends with the first line that reaches this size: where it ends depends on the lines alone, so that an
+/// index built live and one built from the file are the same.
+pub(super) const BLOCK_BYTES: u64 = 64 * 1024;
+
+/// From where to where a block reaches, in bytes of the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Block {
+    pub(super) start: u64,
+    pub(super) end: u64,
+}
+
+/// The blocks so far and who is in them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Blocks {
+    /// Where the blocks after the first start; the first starts at 0.
+    starts: Vec<u64>,
+    /// The blocks that hold an allowed read of the tenant's data, ascending.
+    by_tenant: HashMap<TenantId, Vec<u32>, ahash::RandomState>,
+}
+
+impl Blocks {
+    /// Takes in whole lines that stand at `base`, directly behind those before, and the allowed reads among them.
+    pub(super) fn extend(&mut self, base: u64, bytes: &[u8], notes: &[ReadNote]) {
+        let mut notes = notes.iter().peekable();
+        loop {
+            let full_at = self.starts.last().copied().unwrap_or(0) + BLOCK_BYTES;
+            let cut = line_end_from(bytes, full_at.saturating_sub(base));
+            let end = cut.unwrap_or(bytes.len());
+            while let Some(note) = notes.next_if(|note| note.end <= end) {
+                self.note(&note.tenant);
+            }
+            match cut {
+                Some(end) => self.starts.push(base + end as u64),
+                None => return,
+            }
+        }
+    }
+
+    fn note(&mut self, tenant: &TenantId) {
+        // A log of 2^32 blocks would be 256 TiB long.
+        let block = u32::try_from(self.starts.len()).unwrap_or(u32::MAX);
+        match self.by_tenant.get_mut(tenant) {
+            Some(blocks) if blocks.last() == Some(&block) => {}
+            Some(blocks) => blocks.push(block),
+            None => drop(self.by_tenant.insert(tenant.clone(), vec![block])),
+        }
+    }
+
+    /// The tenant's blocks that start before `before`, newest first, at most `most`. The log ends at `log_end`.
+    pub(super) fn of(&self, tenant: &TenantId, before: u64, most: usize, log_end: u64) -> Vec<Block> {
+        let blocks = self.by_tenant.get(tenant).map(Vec::as_slice).unwrap_or_default();
+        let older = blocks.partition_point(|block| self.block(*block, log_end).start < before);
+        blocks.iter().take(older).rev().take(most).map(|block| self.block(*block, log_end)).collect()
+    }
+
+    fn block(&self, block: u32, log_end: u64) -> Block {
+        let index = block as usize;
+        let start = index.checked_sub(1).and_then(|before| self.starts.get(before)).copied().unwrap_or(0);
+        Block { start, end: self.starts.get(index).copied().unwrap_or(log_end) }
+    }
+}
+
+/// The first line end at or behind `from` bytes, if there is one.
+fn line_end_from(bytes: &[u8], from: u64) -> Option<usize> {
+    let from = usize::try_from(from.saturating_sub(1)).ok()?;
+    let rest = bytes.get(from..)?;
+    rest.iter().position(|byte| *byte == b'\n').map(|at| from + at + 1)
+}

@@ -1,0 +1,266 @@
+//! The decision log as its callers see it: append, wait until it is settled, read back, close (G3, R22).
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::error::LogError;
+use super::file::{self, OpenedFile};
+use super::marks;
+use super::outcome::Outcomes;
+use super::pending::Pending;
+use super::reads::ReadIndex;
+use super::record::{Position, ReadRecord};
+use super::settings::{DecisionLogSettings, LogMode};
+use super::sink::{FileSink, Sink, write_all};
+use super::writer::{FileState, Shared};
+use crate::clock::Clock;
+use crate::model::TenantId;
+
+/// The longest record that is taken, in bytes without the line break.
+pub const MAX_LINE_BYTES: usize = 1024 * 1024;
+
+/// In the modes `written` and `synced`: how many bytes of records may wait for a disk that does not keep up.
+const PENDING_LIMIT_BYTES: usize = 64 * 1024 * 1024;
+
+/// A record that was taken in. It is in the log once [`DecisionLog::settled`] has said so, and not before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a record counts once it is settled"]
+pub struct Ticket {
+    sequence: u64,
+}
+
+impl Ticket {
+    /// The record's number in the order of arrival since the log was opened, from 1. Records stand in the file in this
+    /// order; those that failed or were lost have a number too.
+    #[must_use]
+    pub const fn sequence(self) -> u64 {
+        self.sequence
+    }
+}
+
+/// The log of decisions: one file of JSON lines, written by one process.
+///
+/// It heals by itself: when the file cannot be written, the records that wait for it fail, and the next one tries again.
+pub struct DecisionLog {
+    shared: Arc<Shared>,
+    background: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl DecisionLog {
+    /// Opens the log, or makes it. A last line that a crash tore is cut off and a `healed` line says so. The index of
+    /// allowed reads is built in the background when the file is long.
+    ///
+    /// # Errors
+    /// [`LogError::Locked`] when another log writes this file, [`LogError::Open`] when it cannot be opened or healed.
+    pub fn open(settings: &DecisionLogSettings, clock: Arc<dyn Clock>) -> Result<Self, LogError> {
+        Self::open_with(settings, clock, |file| Arc::new(FileSink(file)))
+    }
+
+    pub(super) fn open_with(
+        settings: &DecisionLogSettings,
+        clock: Arc<dyn Clock>,
+        sink: impl FnOnce(Arc<File>) -> Arc<dyn Sink>,
+    ) -> Result<Self, LogError> {
+        let failed = |source: io::Error| LogError::Open { path: settings.path.clone(), source };
+        let OpenedFile { file, mut len, cut_bytes } = file::open(&settings.path)?;
+        let file = Arc::new(file);
+        let sink = sink(Arc::clone(&file));
+        if cut_bytes > 0 {
+            let mark = marks::healed(cut_bytes, clock.now());
+            write_all(sink.as_ref(), mark.as_bytes()).and_then(|()| sink.sync()).map_err(failed)?;
+            len += mark.len() as u64;
+        }
+        let limit_bytes = match settings.mode {
+            LogMode::Written | LogMode::Synced => PENDING_LIMIT_BYTES,
+            LogMode::BestEffort => settings.best_effort_buffer_bytes,
+        };
+        let shared = Arc::new(Shared {
+            path: settings.path.clone(),
+            mode: settings.mode,
+            interval: Duration::from_millis(settings.sync_interval_ms.max(1)),
+            clock,
+            sink,
+            pending: Mutex::new(Pending::new(limit_bytes)),
+            wake: Condvar::new(),
+            file: Mutex::new(FileState::new(len)),
+            dirty: AtomicBool::new(false),
+            outcomes: Outcomes::new(),
+            trouble: Mutex::new(None),
+            lost: AtomicU64::new(0),
+            index: ReadIndex::new(settings.path.clone(), file, len),
+        });
+        if shared.index.is_short() {
+            shared.index.build();
+        } else {
+            let scanning = Arc::clone(&shared);
+            spawn("decision-index", move || scanning.index.build()).map_err(failed)?;
+        }
+        let writing = Arc::clone(&shared);
+        let background = spawn("decision-log", move || writing.run_in_background()).map_err(failed)?;
+        Ok(Self { shared, background: Mutex::new(Some(background)) })
+    }
+
+    /// When a record counts as recorded: to be named in every record (G3).
+    #[must_use]
+    pub fn mode(&self) -> LogMode {
+        self.shared.mode
+    }
+
+    /// Takes in a record: one line of compact JSON without the line break, at most [`MAX_LINE_BYTES`]. `read_of` is the
+    /// resource tenant when the record is an allowed read (R22), so that [`DecisionLog::read_back`] finds it; the line
+    /// must then say `"type":"decision"`, `"decision":true`, `"read":true` and name the tenant as `resource_tenant`.
+    ///
+    /// Never waits for the disk. The record is *not* recorded yet: an allow has to wait for [`DecisionLog::settled`].
+    ///
+    /// # Errors
+    /// [`LogError::NotALine`], [`LogError::TooLong`], [`LogError::Full`] when the disk does not keep up,
+    /// [`LogError::Closed`]. In the mode `best_effort` a record that finds no room is counted and no error.
+    pub fn append(&self, line: &[u8], read_of: Option<&TenantId>) -> Result<Ticket, LogError> {
+        if line.is_empty() || line.contains(&b'\n') {
+            return Err(LogError::NotALine);
+        }
+        if line.len() > MAX_LINE_BYTES {
+            return Err(LogError::TooLong { bytes: line.len() });
+        }
+        let shared = &self.shared;
+        let mut pending = shared.pending.lock();
+        if pending.closed {
+            return Err(LogError::Closed);
+        }
+        let sequence = if pending.has_room_for(line.len()) {
+            pending.push(line, read_of, || shared.clock.now())
+        } else if shared.mode == LogMode::BestEffort {
+            shared.lost.fetch_add(1, Ordering::Relaxed);
+            pending.lose(|| shared.clock.now())
+        } else {
+            return Err(LogError::Full { limit_bytes: pending.limit_bytes() });
+        };
+        drop(pending);
+        if shared.mode == LogMode::Synced {
+            shared.wake.notify_one();
+        }
+        Ok(Ticket { sequence })
+    }
+
+    /// Returns once the mode's promise holds for this record (G3). May be dropped and called again.
+    ///
+    /// In the mode `written` the calling thread may write for all who wait.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] when the record is not in the log: the decision must deny.
+    pub async fn settled(&self, ticket: Ticket) -> Result<(), LogError> {
+        let Ticket { sequence } = ticket;
+        match self.shared.mode {
+            LogMode::BestEffort => return Ok(()),
+            LogMode::Synced => self.shared.outcomes.wait(sequence).await,
+            LogMode::Written => {
+                if !self.shared.outcomes.known(sequence) {
+                    // Requests that are ready now get to append: one write then serves them all, and no one has to be
+                    // woken. With one request under way this costs one turn of the scheduler.
+                    tokio::task::yield_now().await;
+                }
+                if !self.shared.outcomes.known(sequence) {
+                    self.shared.write_through(sequence);
+                }
+            }
+        }
+        let outcome = self.shared.outcomes.of(sequence);
+        outcome
+            .unwrap_or_else(|| Err("its outcome is not known".to_owned()))
+            .map_err(|why| self.shared.unavailable(why))
+    }
+
+    /// The allowed reads of this tenant's data (R22) of which `matches` holds, newest first, at most `limit` (at least
+    /// 1), before the position `before` or from the end. The position that comes with them is where to go on; there may
+    /// be one although nothing was found, since one call looks through about 128 MiB at most. `None`: that was all.
+    ///
+    /// Reads the file: call it where blocking is allowed. Only what is written can be seen.
+    ///
+    /// # Errors
+    /// [`LogError::IndexBuilding`] for a while after the start, [`LogError::Unreadable`].
+    pub fn read_back(
+        &self,
+        tenant: &TenantId,
+        before: Option<Position>,
+        limit: usize,
+        matches: &dyn Fn(&ReadRecord) -> bool,
+    ) -> Result<(Vec<ReadRecord>, Option<Position>), LogError> {
+        self.shared.index.read_back(tenant, before, limit, matches)
+    }
+
+    /// Whether records can be written, as far as known; an error is the reason why not. For readiness: never waits.
+    ///
+    /// # Errors
+    /// The reason, as the operating system gave it.
+    pub fn health(&self) -> Result<(), String> {
+        self.shared.health()
+    }
+
+    /// How many records were lost since the log was opened. Always 0 outside the mode `best_effort`.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.shared.lost.load(Ordering::Relaxed)
+    }
+
+    /// Returns once everything appended before is written and synced.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] when the log cannot be written or synced.
+    pub async fn flush(&self) -> Result<(), LogError> {
+        let shared = Arc::clone(&self.shared);
+        let flushed = tokio::task::spawn_blocking(move || shared.flush()).await;
+        flushed.unwrap_or_else(|error| Err(self.shared.unavailable(error.to_string())))
+    }
+
+    /// Takes no more records in, writes and syncs what waits, and lets another process open the log. Waits for the disk:
+    /// call it where blocking is allowed. Reading back still works; closing again does nothing.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] when the last records could not be written or synced; the log is closed all the same.
+    pub fn close(&self) -> Result<(), LogError> {
+        let Some(background) = self.background.lock().take() else { return Ok(()) };
+        self.end_background();
+        // It never panics; if it did, the flush below would still write what waits.
+        let _ = background.join();
+        let flushed = self.shared.flush();
+        self.shared.release();
+        flushed
+    }
+
+    fn end_background(&self) {
+        self.shared.pending.lock().closed = true;
+        self.shared.wake.notify_all();
+    }
+
+    #[cfg(test)]
+    pub(super) fn index(&self) -> &ReadIndex {
+        &self.shared.index
+    }
+}
+
+impl Drop for DecisionLog {
+    /// Does not wait: the background thread writes what waits and then lets the file go.
+    fn drop(&mut self) {
+        self.shared.index.stop();
+        self.end_background();
+    }
+}
+
+impl fmt::Debug for DecisionLog {
+    /// Without the records that wait.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shared { path, mode, .. } = self.shared.as_ref();
+        f.debug_struct("DecisionLog").field("path", path).field("mode", mode).finish_non_exhaustive()
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(name.to_owned()).spawn(work)
+}

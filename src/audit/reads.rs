@@ -1,0 +1,177 @@
+//! The index behind R22: finds a tenant's allowed reads in the log without reading all of it.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::Mutex;
+
+use super::blocks::{Block, Blocks};
+use super::error::LogError;
+use super::pending::ReadNote;
+use super::record::{self, Position, ReadRecord};
+use super::scan::scan;
+use crate::model::TenantId;
+
+/// How many blocks one call of [`ReadIndex::read_back`] looks through: about 128 MiB.
+pub(super) const BLOCKS_PER_CALL: usize = 2_000;
+
+/// What is scanned while the writer waits, so that the scan catches up with a busy log: about a millisecond.
+const LAST_STRETCH_BYTES: u64 = 1024 * 1024;
+
+#[derive(Debug)]
+enum State {
+    /// The file is being scanned.
+    Building,
+    Ready(Blocks),
+    /// The scan failed.
+    Broken(String),
+}
+
+#[derive(Debug)]
+struct Seen {
+    state: State,
+    /// The written watermark: where the log's good lines end. Nothing behind it is ever read.
+    log_end: u64,
+}
+
+/// The index over one log file. The writer feeds it; it reads the file back for tenants.
+#[derive(Debug)]
+pub(super) struct ReadIndex {
+    path: PathBuf,
+    file: Arc<File>,
+    seen: Mutex<Seen>,
+    stop: AtomicBool,
+}
+
+impl ReadIndex {
+    /// The index of a log of this length, not built yet.
+    pub(super) fn new(path: PathBuf, file: Arc<File>, log_end: u64) -> Self {
+        let seen = Mutex::new(Seen { state: State::Building, log_end });
+        Self { path, file, seen, stop: AtomicBool::new(false) }
+    }
+
+    /// Whether [`ReadIndex::build`] takes a moment only, so that no thread is needed for it.
+    pub(super) fn is_short(&self) -> bool {
+        self.seen.lock().log_end <= LAST_STRETCH_BYTES
+    }
+
+    /// Scans the file, catches up with what is written meanwhile, and lets the writer feed the index from there on.
+    pub(super) fn build(&self) {
+        if let Err(error) = self.try_build() {
+            tracing::error!(log.path = %self.path.display(), %error, "the decision log cannot be indexed");
+            self.seen.lock().state = State::Broken(error.to_string());
+        }
+    }
+
+    fn try_build(&self) -> io::Result<()> {
+        let mut blocks = Blocks::default();
+        let mut scanned = 0;
+        while !self.stop.load(Ordering::Relaxed) {
+            let mut seen = self.seen.lock();
+            let log_end = seen.log_end;
+            if log_end - scanned <= LAST_STRETCH_BYTES {
+                scan(&self.file, scanned, log_end, &self.stop, &mut blocks)?;
+                seen.state = State::Ready(blocks);
+                return Ok(());
+            }
+            drop(seen);
+            scan(&self.file, scanned, log_end, &self.stop, &mut blocks)?;
+            scanned = log_end;
+        }
+        Ok(())
+    }
+
+    /// Ends a scan that is under way.
+    pub(super) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// These lines, and the allowed reads among them, now stand in the file at `base`, the end of those before.
+    pub(super) fn written(&self, base: u64, bytes: &[u8], notes: &[ReadNote]) {
+        let mut seen = self.seen.lock();
+        seen.log_end = base + bytes.len() as u64;
+        match &mut seen.state {
+            State::Ready(blocks) => blocks.extend(base, bytes, notes),
+            // The scan goes on until it has reached the watermark: it will find these lines in the file.
+            State::Building | State::Broken(_) => {}
+        }
+    }
+
+    /// The tenant's allowed reads before a position, newest first, of which `matches` holds; see
+    /// [`super::DecisionLog::read_back`].
+    pub(super) fn read_back(
+        &self,
+        tenant: &TenantId,
+        before: Option<Position>,
+        limit: usize,
+        matches: &dyn Fn(&ReadRecord) -> bool,
+    ) -> Result<(Vec<ReadRecord>, Option<Position>), LogError> {
+        let (blocks, before) = self.blocks_of(tenant, before)?;
+        let limit = limit.max(1);
+        let quoted_tenant = format!("\"{tenant}\"");
+        let mut found = Vec::new();
+        let mut bytes = Vec::new();
+        for block in blocks.iter().take(BLOCKS_PER_CALL) {
+            self.read_block(*block, &mut bytes)?;
+            for (line, position) in lines_newest_first(&bytes, block.start) {
+                if position >= before {
+                    continue;
+                }
+                let read = record::read_of(tenant.as_str(), &quoted_tenant, line, position);
+                if let Some(record) = read.filter(|record| matches(record)) {
+                    found.push(record);
+                    if found.len() == limit {
+                        return Ok((found, Some(position)));
+                    }
+                }
+            }
+        }
+        // One block more than this call looks through was asked for, to know whether there is one.
+        let more = blocks.len() > BLOCKS_PER_CALL;
+        let looked_through = blocks.get(BLOCKS_PER_CALL - 1).map(|block| Position::from_u64(block.start));
+        Ok((found, looked_through.filter(|_| more)))
+    }
+
+    fn blocks_of(&self, tenant: &TenantId, before: Option<Position>) -> Result<(Vec<Block>, Position), LogError> {
+        let seen = self.seen.lock();
+        match &seen.state {
+            State::Building => Err(LogError::IndexBuilding),
+            State::Broken(reason) => Err(self.unreadable(reason)),
+            State::Ready(blocks) => {
+                let before = before.map_or(seen.log_end, Position::as_u64).min(seen.log_end);
+                Ok((blocks.of(tenant, before, BLOCKS_PER_CALL + 1, seen.log_end), Position::from_u64(before)))
+            }
+        }
+    }
+
+    fn read_block(&self, block: Block, bytes: &mut Vec<u8>) -> Result<(), LogError> {
+        bytes.resize(usize::try_from(block.end - block.start).unwrap_or(0), 0);
+        self.file.read_exact_at(bytes, block.start).map_err(|error| self.unreadable(&error.to_string()))
+    }
+
+    fn unreadable(&self, reason: &str) -> LogError {
+        LogError::Unreadable { path: self.path.clone(), reason: reason.to_owned() }
+    }
+
+    /// The index as built so far, for comparison.
+    #[cfg(test)]
+    pub(super) fn blocks(&self) -> Option<Blocks> {
+        match &self.seen.lock().state {
+            State::Ready(blocks) => Some(blocks.clone()),
+            State::Building | State::Broken(_) => None,
+        }
+    }
+}
+
+/// The lines of a block from its last to its first, each with its position.
+fn lines_newest_first(bytes: &[u8], start: u64) -> impl Iterator<Item = (&[u8], Position)> {
+    let mut end = bytes.len() as u64;
+    bytes.split_inclusive(|byte| *byte == b'\n').rev().map(move |line| {
+        end -= line.len() as u64;
+        (line, Position::from_u64(start + end))
+    })
+}

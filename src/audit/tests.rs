@@ -1,0 +1,126 @@
+//! The log tried through its front door, on files that fail when they are told to.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use super::sink::{FileSink, Sink};
+use super::{DecisionLog, DecisionLogSettings, LogError, LogMode};
+use crate::clock::{Clock, ManualClock};
+use crate::model::{TenantId, Timestamp};
+
+mod failing;
+mod reading;
+mod writing;
+
+/// A real file behind which a disk can be full or broken.
+#[derive(Debug)]
+struct Disk {
+    file: FileSink,
+    /// How many more bytes it takes before it says that it is full.
+    room: AtomicU64,
+    cut_fails: AtomicBool,
+    sync_fails: AtomicBool,
+    /// How many writes took bytes.
+    writes: AtomicU64,
+}
+
+const ENOSPC: i32 = 28;
+const EIO: i32 = 5;
+
+impl Sink for Disk {
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let room = self.room.load(Ordering::SeqCst);
+        if room == 0 {
+            return Err(io::Error::from_raw_os_error(ENOSPC));
+        }
+        let taken = usize::try_from(room).map_or(bytes.len(), |room| room.min(bytes.len()));
+        self.file.write(&bytes[..taken])?;
+        if room != u64::MAX {
+            self.room.fetch_sub(taken as u64, Ordering::SeqCst);
+        }
+        self.writes.fetch_add(1, Ordering::SeqCst);
+        Ok(taken)
+    }
+
+    fn cut(&self, len: u64) -> io::Result<()> {
+        if self.cut_fails.load(Ordering::SeqCst) { Err(io::Error::from_raw_os_error(EIO)) } else { self.file.cut(len) }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        if self.sync_fails.load(Ordering::SeqCst) { Err(io::Error::from_raw_os_error(EIO)) } else { self.file.sync() }
+    }
+
+    fn release(&self) -> io::Result<()> {
+        self.file.release()
+    }
+}
+
+impl Disk {
+    fn has_room_for(&self, bytes: u64) {
+        self.room.store(bytes, Ordering::SeqCst);
+    }
+
+    fn has_room(&self) {
+        self.has_room_for(u64::MAX);
+    }
+
+    fn writes(&self) -> u64 {
+        self.writes.load(Ordering::SeqCst)
+    }
+}
+
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(ManualClock::at("2026-11-22T10:00:00Z".parse::<Timestamp>().unwrap()))
+}
+
+fn settings(folder: &Path, mode: LogMode) -> DecisionLogSettings {
+    DecisionLogSettings { mode, ..DecisionLogSettings::at(folder.join("decisions.jsonl")) }
+}
+
+/// With this interval the background thread stays out of a test.
+const NEVER_MS: u64 = 3_600_000;
+
+fn open_on_disk(settings: &DecisionLogSettings) -> (DecisionLog, Arc<Disk>) {
+    let mut disk = None;
+    let log = DecisionLog::open_with(settings, clock(), |file: Arc<File>| {
+        let made = Arc::new(Disk {
+            file: FileSink(file),
+            room: AtomicU64::new(u64::MAX),
+            cut_fails: AtomicBool::new(false),
+            sync_fails: AtomicBool::new(false),
+            writes: AtomicU64::new(0),
+        });
+        disk = Some(Arc::clone(&made));
+        made
+    });
+    (log.unwrap(), disk.unwrap())
+}
+
+async fn record(log: &DecisionLog, line: &str) -> Result<(), LogError> {
+    log.settled(log.append(line.as_bytes(), None)?).await
+}
+
+/// The file's lines; it must end with a whole one.
+fn lines(settings: &DecisionLogSettings) -> Vec<String> {
+    let text = std::fs::read_to_string(&settings.path).unwrap();
+    assert!(text.is_empty() || text.ends_with('\n'), "torn: {text:?}");
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Waits until this holds, which is up to another thread.
+async fn until(holds: impl Fn() -> bool) {
+    while !holds() {
+        tokio::task::yield_now().await;
+    }
+}
+
+fn tenant(name: &str) -> TenantId {
+    TenantId::new(name).unwrap()
+}
+
+fn write_file(settings: &DecisionLogSettings, text: &str) {
+    File::create(&settings.path).unwrap().write_all(text.as_bytes()).unwrap();
+}

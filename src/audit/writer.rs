@@ -1,0 +1,261 @@
+//! Writing what waits: one write for many records, all of it or none of it.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use super::error::LogError;
+use super::marks;
+use super::outcome::Outcomes;
+use super::pending::{Batch, Pending};
+use super::reads::ReadIndex;
+use super::settings::LogMode;
+use super::sink::{Sink, write_all};
+use crate::clock::Clock;
+use crate::model::Timestamp;
+
+/// The file could not be written or synced since then.
+#[derive(Debug)]
+struct Outage {
+    since: Timestamp,
+    refused: u64,
+}
+
+/// What belongs to whoever writes at the moment.
+#[derive(Debug)]
+pub(super) struct FileState {
+    /// Up to here stand whole lines of batches that succeeded.
+    good_len: u64,
+    /// Bytes of a failed batch may stand behind `good_len`: they have to be cut off before anything is written.
+    uncut: bool,
+    /// A sync failed: one has to succeed before anything is acknowledged again.
+    unsynced: bool,
+    outage: Option<Outage>,
+    /// The file has been given up; another process may write it.
+    released: bool,
+    /// The batch under way; its room is used again and again.
+    batch: Batch,
+}
+
+impl FileState {
+    pub(super) fn new(good_len: u64) -> Self {
+        Self { good_len, uncut: false, unsynced: false, outage: None, released: false, batch: Batch::default() }
+    }
+}
+
+/// What those who append, those who wait and the background thread share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) path: PathBuf,
+    pub(super) mode: LogMode,
+    pub(super) interval: Duration,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) sink: Arc<dyn Sink>,
+    pub(super) pending: Mutex<Pending>,
+    /// Wakes the background thread; goes with `pending`.
+    pub(super) wake: Condvar,
+    pub(super) file: Mutex<FileState>,
+    /// Something has been written that no sync has covered.
+    pub(super) dirty: AtomicBool,
+    pub(super) outcomes: Outcomes,
+    /// Why the log cannot be written now. Apart from `file`, so that readiness never waits for a disk.
+    pub(super) trouble: Mutex<Option<String>>,
+    pub(super) lost: AtomicU64,
+    pub(super) index: ReadIndex,
+}
+
+impl Shared {
+    /// Sees to it that the outcome of this record is known: writes everything that waits, unless somebody else did.
+    pub(super) fn write_through(&self, sequence: u64) {
+        let mut file = self.file.lock();
+        if !self.outcomes.known(sequence) {
+            self.write_pending(&mut file);
+        }
+    }
+
+    /// Writes everything that waits. During an outage it tries whether the file can be written again.
+    pub(super) fn write_waiting(&self) {
+        self.write_pending(&mut self.file.lock());
+    }
+
+    fn write_pending(&self, file: &mut FileState) {
+        let may_return = self.mode == LogMode::BestEffort;
+        self.pending.lock().take(&mut file.batch, may_return, || self.clock.now());
+        if file.batch.is_empty() && file.outage.is_none() {
+            return;
+        }
+        let mark = match &file.outage {
+            Some(outage) => marks::resumed(outage.refused, outage.since, self.clock.now()),
+            None => String::new(),
+        };
+        match self.write_batch(file, mark.as_bytes()) {
+            Ok(()) => self.batch_succeeded(file, mark.as_bytes()),
+            Err(error) => self.batch_failed(file, &error),
+        }
+        file.batch.clear();
+    }
+
+    /// Returns once the mark and the batch are in the file, and in the mode `synced` on the disk.
+    fn write_batch(&self, file: &mut FileState, mark: &[u8]) -> io::Result<()> {
+        if file.released {
+            return Err(io::Error::other("it is closed"));
+        }
+        self.repair(file)?;
+        file.uncut = true;
+        write_all(self.sink.as_ref(), mark)?;
+        write_all(self.sink.as_ref(), &file.batch.bytes)?;
+        if self.mode == LogMode::Synced {
+            self.sink.sync()?;
+        } else {
+            self.dirty.store(true, Ordering::Release);
+        }
+        file.uncut = false;
+        Ok(())
+    }
+
+    fn repair(&self, file: &mut FileState) -> io::Result<()> {
+        if file.uncut {
+            self.sink.cut(file.good_len)?;
+            file.uncut = false;
+        }
+        if file.unsynced {
+            self.sink.sync()?;
+            file.unsynced = false;
+        }
+        Ok(())
+    }
+
+    fn batch_succeeded(&self, file: &mut FileState, mark: &[u8]) {
+        let batch = &file.batch;
+        for (bytes, notes) in [(mark, &[][..]), (&batch.bytes[..], &batch.notes[..])] {
+            if !bytes.is_empty() {
+                self.index.written(file.good_len, bytes, notes);
+                file.good_len += bytes.len() as u64;
+            }
+        }
+        if file.outage.take().is_some() {
+            *self.trouble.lock() = None;
+        }
+        // Last: whoever sees the outcome may also read the record back.
+        if batch.records > 0 {
+            self.outcomes.succeed(batch.last);
+        }
+        match self.mode {
+            LogMode::Written => {}
+            LogMode::Synced => self.outcomes.announce(),
+            LogMode::BestEffort => self.pending.lock().taken_is_settled(),
+        }
+    }
+
+    fn batch_failed(&self, file: &mut FileState, error: &io::Error) {
+        // At once, and not only before the next write: the sidecar could crash before that.
+        if file.uncut && !file.released && self.sink.cut(file.good_len).is_ok() {
+            file.uncut = false;
+        }
+        let refused = match self.mode {
+            LogMode::Written | LogMode::Synced => file.batch.records,
+            LogMode::BestEffort => 0,
+        };
+        self.outage(file, error, refused);
+        match self.mode {
+            LogMode::BestEffort => self.pending.lock().put_back(&mut file.batch),
+            LogMode::Written | LogMode::Synced if refused > 0 => {
+                self.outcomes.fail(file.batch.last, refused, &error.to_string());
+                self.outcomes.announce();
+            }
+            LogMode::Written | LogMode::Synced => {}
+        }
+    }
+
+    fn outage(&self, file: &mut FileState, error: &io::Error, refused: u64) {
+        let reason = error.to_string();
+        if file.outage.is_none() {
+            tracing::error!(log.path = %self.path.display(), %reason, "the decision log cannot be written");
+        }
+        file.outage.get_or_insert_with(|| Outage { since: self.clock.now(), refused: 0 }).refused += refused;
+        *self.trouble.lock() = Some(reason);
+        if self.mode == LogMode::Synced {
+            // The background thread sleeps without an end while all is well, and has to find out when this is over.
+            // With the buffer locked it is either asleep, and woken here, or has yet to ask how the log stands.
+            let _pending = self.pending.lock();
+            self.wake.notify_all();
+        }
+    }
+
+    /// Syncs what has been written since the last sync, without keeping writers waiting. When that fails nothing is
+    /// acknowledged until a sync succeeds: the promise of the interval could not be kept.
+    fn sync_written(&self) {
+        if !self.dirty.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        if let Err(error) = self.sink.sync() {
+            let mut file = self.file.lock();
+            file.unsynced = true;
+            self.outage(&mut file, &error, 0);
+        }
+    }
+
+    /// Writes and syncs everything that was appended before.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] when the log is in trouble afterwards.
+    pub(super) fn flush(&self) -> Result<(), LogError> {
+        self.write_waiting();
+        self.sync_written();
+        self.health().map_err(|reason| self.unavailable(reason))
+    }
+
+    pub(super) fn health(&self) -> Result<(), String> {
+        self.trouble.lock().as_ref().map_or(Ok(()), |reason| Err(reason.clone()))
+    }
+
+    pub(super) fn unavailable(&self, reason: String) -> LogError {
+        LogError::Unavailable { path: self.path.clone(), reason }
+    }
+
+    /// Gives the file up: nothing is written from here on, and another process may open the log.
+    pub(super) fn release(&self) {
+        let mut file = self.file.lock();
+        if !std::mem::replace(&mut file.released, true) {
+            // The lock also ends with the process.
+            let _ = self.sink.release();
+        }
+    }
+
+    /// The background thread: it writes what nobody waits for, syncs, and finds out when an outage is over.
+    pub(super) fn run_in_background(&self) {
+        loop {
+            let closed = self.wait_for_work();
+            self.write_waiting();
+            self.sync_written();
+            if closed {
+                return;
+            }
+        }
+    }
+
+    /// Returns when there may be something to write or sync, and whether it is for the last time.
+    fn wait_for_work(&self) -> bool {
+        let mut pending = self.pending.lock();
+        match self.mode {
+            LogMode::Written | LogMode::BestEffort => {
+                if !pending.closed {
+                    self.wake.wait_for(&mut pending, self.interval);
+                }
+            }
+            LogMode::Synced => {
+                while pending.is_empty() && !pending.closed && self.health().is_ok() {
+                    self.wake.wait(&mut pending);
+                }
+                if pending.is_empty() && !pending.closed {
+                    self.wake.wait_for(&mut pending, self.interval);
+                }
+            }
+        }
+        pending.closed
+    }
+}
