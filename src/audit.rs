@@ -10,6 +10,7 @@
 //! Two invariants: no record is acknowledged that is not in the file, and no record of a failed batch stays in it.
 
 mod blocks;
+mod entry;
 mod error;
 mod file;
 mod log;
@@ -25,6 +26,8 @@ mod sink;
 mod tests;
 mod writer;
 
+pub use entry::{Asked, DecisionId, DecisionIds, WorkflowRecord};
+pub(crate) use entry::{push_json, write_head};
 pub use error::LogError;
 pub use log::{DecisionLog, MAX_LINE_BYTES, Ticket};
 pub use record::{Position, ReadRecord};

@@ -9,8 +9,8 @@ mod decide;
 mod question;
 mod record;
 
-pub use answer::{Answer, PolicyRef, Reason};
+pub use answer::{Answer, PolicyRef, Reason, policies_of, reason_of};
 pub use cache::CacheStats;
 pub use decide::{Decided, Decisions, Undecided};
 pub use question::{InvalidQuestion, ReadQuestion};
-pub use record::{Asked, DecisionId, DecisionIds, Recorded, WorkflowRecord};
+pub use record::Recorded;

@@ -4,9 +4,12 @@
 
 pub mod audit;
 pub mod clock;
+pub mod config;
 pub mod decision;
+pub mod http;
 pub mod identity;
 pub mod model;
 pub mod policy;
 pub mod replica;
 pub mod store;
+pub mod workflow;

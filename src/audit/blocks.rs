@@ -9,11 +9,28 @@ use crate::model::TenantId;
 /// index built live and one built from the file are the same.
 pub(super) const BLOCK_BYTES: u64 = 64 * 1024;
 
-/// From where to where a block reaches, in bytes of the file.
+/// From where to where a block reaches, in bytes of the file, and how many of the tenant's reads stand before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Block {
     pub(super) start: u64,
     pub(super) end: u64,
+    pub(super) reads_before: u64,
+}
+
+/// A block that holds allowed reads of a tenant's data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct TenantBlock {
+    block: u32,
+    reads_before: u64,
+}
+
+/// Where one tenant's allowed reads stand.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct TenantBlocks {
+    /// Ascending.
+    blocks: Vec<TenantBlock>,
+    /// How many reads there are in all of them.
+    reads: u64,
 }
 
 /// The blocks so far and who is in them.
@@ -21,8 +38,7 @@ pub(super) struct Block {
 pub(super) struct Blocks {
     /// Where the blocks after the first start; the first starts at 0.
     starts: Vec<u64>,
-    /// The blocks that hold an allowed read of the tenant's data, ascending.
-    by_tenant: HashMap<TenantId, Vec<u32>, ahash::RandomState>,
+    by_tenant: HashMap<TenantId, TenantBlocks, ahash::RandomState>,
 }
 
 impl Blocks {
@@ -46,24 +62,29 @@ impl Blocks {
     fn note(&mut self, tenant: &TenantId) {
         // A log of 2^32 blocks would be 256 TiB long.
         let block = u32::try_from(self.starts.len()).unwrap_or(u32::MAX);
-        match self.by_tenant.get_mut(tenant) {
-            Some(blocks) if blocks.last() == Some(&block) => {}
-            Some(blocks) => blocks.push(block),
-            None => drop(self.by_tenant.insert(tenant.clone(), vec![block])),
+        if !self.by_tenant.contains_key(tenant) {
+            self.by_tenant.insert(tenant.clone(), TenantBlocks::default());
         }
+        let Some(of_tenant) = self.by_tenant.get_mut(tenant) else { return };
+        if of_tenant.blocks.last().is_none_or(|last| last.block != block) {
+            of_tenant.blocks.push(TenantBlock { block, reads_before: of_tenant.reads });
+        }
+        of_tenant.reads += 1;
     }
 
-    /// The tenant's blocks that start before `before`, newest first, at most `most`. The log ends at `log_end`.
+    /// The tenant's blocks that hold a read numbered below `before` (the tenant's first read has number 1), newest
+    /// first, at most `most`. The log ends at `log_end`.
     pub(super) fn of(&self, tenant: &TenantId, before: u64, most: usize, log_end: u64) -> Vec<Block> {
-        let blocks = self.by_tenant.get(tenant).map(Vec::as_slice).unwrap_or_default();
-        let older = blocks.partition_point(|block| self.block(*block, log_end).start < before);
+        let blocks = self.by_tenant.get(tenant).map(|of_tenant| of_tenant.blocks.as_slice()).unwrap_or_default();
+        let older = blocks.partition_point(|block| block.reads_before + 1 < before);
         blocks.iter().take(older).rev().take(most).map(|block| self.block(*block, log_end)).collect()
     }
 
-    fn block(&self, block: u32, log_end: u64) -> Block {
-        let index = block as usize;
+    fn block(&self, block: TenantBlock, log_end: u64) -> Block {
+        let index = block.block as usize;
         let start = index.checked_sub(1).and_then(|before| self.starts.get(before)).copied().unwrap_or(0);
-        Block { start, end: self.starts.get(index).copied().unwrap_or(log_end) }
+        let end = self.starts.get(index).copied().unwrap_or(log_end);
+        Block { start, end, reads_before: block.reads_before }
     }
 }
 

@@ -110,19 +110,16 @@ impl ReadIndex {
         limit: usize,
         matches: &dyn Fn(&ReadRecord) -> bool,
     ) -> Result<(Vec<ReadRecord>, Option<Position>), LogError> {
-        let (blocks, before) = self.blocks_of(tenant, before)?;
+        let before = before.map_or(u64::MAX, Position::as_u64);
+        let blocks = self.blocks_of(tenant, before)?;
         let limit = limit.max(1);
-        let quoted_tenant = format!("\"{tenant}\"");
         let mut found = Vec::new();
         let mut bytes = Vec::new();
         for block in blocks.iter().take(BLOCKS_PER_CALL) {
             self.read_block(*block, &mut bytes)?;
-            for (line, position) in lines_newest_first(&bytes, block.start) {
-                if position >= before {
-                    continue;
-                }
-                let read = record::read_of(tenant.as_str(), &quoted_tenant, line, position);
-                if let Some(record) = read.filter(|record| matches(record)) {
+            let reads = reads_of(tenant, &bytes, block.reads_before);
+            for (line, position) in reads.into_iter().rev().filter(|(_, position)| position.as_u64() < before) {
+                if let Some(record) = record::parse(line, position).filter(|record| matches(record)) {
                     found.push(record);
                     if found.len() == limit {
                         return Ok((found, Some(position)));
@@ -132,19 +129,17 @@ impl ReadIndex {
         }
         // One block more than this call looks through was asked for, to know whether there is one.
         let more = blocks.len() > BLOCKS_PER_CALL;
-        let looked_through = blocks.get(BLOCKS_PER_CALL - 1).map(|block| Position::from_u64(block.start));
+        let looked_through =
+            blocks.get(BLOCKS_PER_CALL - 1).map(|block| Position::from_u64(block.reads_before.saturating_add(1)));
         Ok((found, looked_through.filter(|_| more)))
     }
 
-    fn blocks_of(&self, tenant: &TenantId, before: Option<Position>) -> Result<(Vec<Block>, Position), LogError> {
+    fn blocks_of(&self, tenant: &TenantId, before: u64) -> Result<Vec<Block>, LogError> {
         let seen = self.seen.lock();
         match &seen.state {
             State::Building => Err(LogError::IndexBuilding),
             State::Broken(reason) => Err(self.unreadable(reason)),
-            State::Ready(blocks) => {
-                let before = before.map_or(seen.log_end, Position::as_u64).min(seen.log_end);
-                Ok((blocks.of(tenant, before, BLOCKS_PER_CALL + 1, seen.log_end), Position::from_u64(before)))
-            }
+            State::Ready(blocks) => Ok(blocks.of(tenant, before, BLOCKS_PER_CALL + 1, seen.log_end)),
         }
     }
 
@@ -167,11 +162,10 @@ impl ReadIndex {
     }
 }
 
-/// The lines of a block from its last to its first, each with its position.
-fn lines_newest_first(bytes: &[u8], start: u64) -> impl Iterator<Item = (&[u8], Position)> {
-    let mut end = bytes.len() as u64;
-    bytes.split_inclusive(|byte| *byte == b'\n').rev().map(move |line| {
-        end -= line.len() as u64;
-        (line, Position::from_u64(start + end))
-    })
+/// The tenant's allowed reads among these lines, oldest first, each with its number.
+fn reads_of<'a>(tenant: &TenantId, bytes: &'a [u8], reads_before: u64) -> Vec<(&'a [u8], Position)> {
+    let quoted_tenant = format!("\"{tenant}\"");
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+    let reads = lines.filter(|line| record::is_read_of(tenant.as_str(), &quoted_tenant, line));
+    reads.zip(reads_before + 1..).map(|(line, number)| (line, Position::from_u64(number))).collect()
 }

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-/// Where a record stands in the log: the byte at which its line starts. A later record has a greater position.
+/// The number of a record among its tenant's allowed reads: 1, 2, 3 ... A later record has a greater number. Numbers of
+/// one tenant tell nothing about other tenants, as a place in the file would (R19).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Position(u64);
@@ -79,11 +80,14 @@ pub(super) fn tenant_read(line: &[u8]) -> Option<Cow<'_, str>> {
     (head.kind == "decision" && head.decision && head.read).then_some(head.resource_tenant)
 }
 
-/// This line as an allowed read of this tenant's data, if it is one.
-pub(super) fn read_of(tenant: &str, quoted_tenant: &str, line: &[u8], position: Position) -> Option<ReadRecord> {
-    if !std::str::from_utf8(line).ok()?.contains(quoted_tenant) || tenant_read(line)? != tenant {
-        return None;
-    }
+/// Whether this line is an allowed read of this tenant's data.
+pub(super) fn is_read_of(tenant: &str, quoted_tenant: &str, line: &[u8]) -> bool {
+    std::str::from_utf8(line).is_ok_and(|text| text.contains(quoted_tenant))
+        && tenant_read(line).is_some_and(|read| read == tenant)
+}
+
+/// An allowed read, parsed.
+pub(super) fn parse(line: &[u8], position: Position) -> Option<ReadRecord> {
     match serde_json::from_slice::<ReadRecord>(line) {
         Ok(record) => Some(ReadRecord { position, ..record }),
         Err(error) => {

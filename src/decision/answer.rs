@@ -63,7 +63,8 @@ pub struct Answer {
 }
 
 /// The reason of a verdict: the first determining policy's, with every consent that is missing.
-pub(super) fn reason_of(bundle: &Bundle, verdict: &Verdict) -> Reason {
+#[must_use]
+pub fn reason_of(bundle: &Bundle, verdict: &Verdict) -> Reason {
     if let Some((policy, error)) = verdict.failed.first() {
         let message = format!("the policy `{policy}` could not be evaluated: {error}");
         return Reason { code: "policy_failed".to_owned(), message, missing_consents: Vec::new() };
@@ -82,7 +83,9 @@ pub(super) fn reason_of(bundle: &Bundle, verdict: &Verdict) -> Reason {
     }
 }
 
-pub(super) fn policies_of(bundle: &Bundle, verdict: &Verdict) -> Vec<PolicyRef> {
+/// The determining policies of a verdict.
+#[must_use]
+pub fn policies_of(bundle: &Bundle, verdict: &Verdict) -> Vec<PolicyRef> {
     verdict
         .determining(bundle)
         .map(|policy| PolicyRef { id: policy.id.clone(), rules: policy.rules.clone(), effect: policy.effect })

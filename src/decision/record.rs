@@ -1,59 +1,14 @@
-//! Records: one JSON line per decision, complete enough to replay it (G3, R22).
+//! Records of reads: one JSON line per decision, complete enough to replay it (G3, R22).
 //!
 //! A record of an evaluated decision holds the facts; one of a remembered answer names the evaluation it came from.
 
-use std::fmt;
-use std::fmt::Write as _;
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use serde::Serialize;
 
-use super::answer::{Answer, PolicyRef};
+use super::answer::Answer;
 use super::decide::Decided;
 use super::question::ReadQuestion;
-use crate::model::{CaseFacts, Timestamp};
-
-/// Names one decision: unique over processes and time. Tells nothing about other decisions' content.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct DecisionId {
-    process: u64,
-    count: u64,
-}
-
-impl fmt::Display for DecisionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}{:016x}", self.process, self.count)
-    }
-}
-
-/// Makes decision ids.
-#[derive(Debug)]
-pub struct DecisionIds {
-    process: u64,
-    count: AtomicU64,
-}
-
-impl DecisionIds {
-    /// Ids of this process; `process` is a random number.
-    #[must_use]
-    pub fn new(process: u64) -> Self {
-        Self { process, count: AtomicU64::new(0) }
-    }
-
-    /// The next id.
-    pub fn next(&self) -> DecisionId {
-        DecisionId { process: self.process, count: self.count.fetch_add(1, Ordering::Relaxed) }
-    }
-}
-
-/// Who asked, as records name them.
-#[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
-    /// The caller.
-    pub caller: &'a str,
-    /// The request id the caller gave (AuthZEN 1.0, section 10.1.4).
-    pub request_id: Option<&'a str>,
-}
+use crate::audit::{Asked, push_json, write_head};
+use crate::model::CaseFacts;
 
 /// A record, ready for the log.
 #[derive(Debug)]
@@ -129,61 +84,4 @@ pub(super) fn record_tail(question: &ReadQuestion<'_>, answer: &Answer) -> Box<s
     // From `{"a":1}` to `,"a":1`.
     let fields = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).unwrap_or_default();
     format!(",{fields}").into()
-}
-
-/// The record of a decision that is not a read: what somebody may do in the workflow.
-#[derive(Debug, Serialize)]
-pub struct WorkflowRecord<'a> {
-    /// The kind of subject.
-    pub subject_type: &'a str,
-    /// Who.
-    pub subject: &'a str,
-    /// What.
-    pub action: &'a str,
-    /// The kind of resource.
-    pub resource_type: &'a str,
-    /// About what.
-    pub resource: &'a str,
-    /// Allowed or not.
-    pub decision: bool,
-    /// Always false: nothing is read.
-    pub read: bool,
-    /// Why.
-    pub code: &'a str,
-    /// The determining policies.
-    pub policies: &'a [PolicyRef],
-    /// The bundle that was asked.
-    pub policy_version: &'a str,
-    /// The facts it was asked about.
-    pub facts: serde_json::Value,
-}
-
-impl WorkflowRecord<'_> {
-    /// Writes the record into `line`.
-    pub fn write(&self, id: &DecisionId, at: Timestamp, asked: Asked<'_>, line: &mut String) {
-        line.clear();
-        write_head(line, id, at, asked);
-        line.push_str(",\"cached\":false,");
-        let mut fields = String::new();
-        push_json(&mut fields, self);
-        line.push_str(fields.strip_prefix('{').unwrap_or("}"));
-    }
-}
-
-fn write_head(line: &mut String, id: &DecisionId, at: Timestamp, asked: Asked<'_>) {
-    // Writing to a string cannot fail.
-    let _ = write!(line, "{{\"type\":\"decision\",\"decision_id\":\"{id}\",\"time\":\"{at}\",\"caller\":");
-    push_json(line, asked.caller);
-    if let Some(request_id) = asked.request_id {
-        line.push_str(",\"request_id\":");
-        push_json(line, request_id);
-    }
-}
-
-/// Appends a value as JSON. Our records are strings, numbers and lists: they serialise.
-fn push_json<T: Serialize + ?Sized>(text: &mut String, value: &T) {
-    match serde_json::to_string(value) {
-        Ok(json) => text.push_str(&json),
-        Err(_) => text.push_str("null"),
-    }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 use serde::Serialize;
@@ -63,10 +64,13 @@ impl fmt::Display for PolicyVersion {
     }
 }
 
+static SERIAL: AtomicU64 = AtomicU64::new(1);
+
 /// A good bundle: parsed, validated in strict mode, and indexed. Holding one proves it.
 #[derive(Debug)]
 pub struct Bundle {
     version: PolicyVersion,
+    serial: u64,
     policies: Vec<PolicyInfo>,
     roles: RoleCatalogue,
     words: Words,
@@ -100,6 +104,7 @@ impl Bundle {
         }
         Ok(Self {
             version: version_of(source),
+            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
             words: Words::new(&roles)?,
             roles,
             index,
@@ -113,6 +118,12 @@ impl Bundle {
     #[must_use]
     pub fn version(&self) -> &PolicyVersion {
         &self.version
+    }
+
+    /// Tells this bundle from every other that the process has loaded; never 0.
+    #[must_use]
+    pub fn serial(&self) -> u64 {
+        self.serial
     }
 
     /// The role catalogue.
@@ -235,14 +246,14 @@ fn name<'a>(file: &'a SourceFile, policy: &Policy) -> Result<(usize, NamedPolicy
         cedar_policy::Effect::Permit => Effect::Permit,
         cedar_policy::Effect::Forbid => Effect::Forbid,
     };
-    let code = match effect {
+    let reason_code = match effect {
         Effect::Permit => None,
         Effect::Forbid => Some(annotation("code")?),
     };
     let info = PolicyInfo {
         rules: rules.split_whitespace().map(ToOwned::to_owned).collect(),
         reason,
-        code,
+        code: reason_code,
         missing: policy.annotation("missing").map(ToOwned::to_owned),
         effect,
         place,

@@ -99,6 +99,29 @@ impl WorkflowAction {
         }
     }
 
+    /// Whether a person does this as a support engineer of the vendor, rather than as a user of their tenant.
+    #[must_use]
+    pub const fn is_engineers(self) -> bool {
+        match self {
+            Self::CreateAccessRequest
+            | Self::ViewAccessRequest
+            | Self::CancelAccessRequest
+            | Self::ViewSupportRequest
+            | Self::ListOwnRequests => true,
+            Self::ApproveConsent
+            | Self::RejectConsent
+            | Self::NarrowConsent
+            | Self::RevokeConsent
+            | Self::ViewConsent
+            | Self::ViewApprovedAccess
+            | Self::ListConsents
+            | Self::ReadAuditLog
+            | Self::Evaluate
+            | Self::ManageSupportRequests
+            | Self::RegisterTenant => false,
+        }
+    }
+
     /// The action of this name.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {

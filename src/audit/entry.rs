@@ -1,0 +1,116 @@
+//! Decision records: their ids and what they all have in common.
+
+use std::fmt;
+use std::fmt::Write as _;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde::Serialize;
+
+use crate::model::Timestamp;
+
+/// Names one decision: 128 bits that nothing can be read off, not even how many decisions there were before (R19).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DecisionId {
+    high: u64,
+    low: u64,
+}
+
+impl fmt::Display for DecisionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}{:016x}", self.high, self.low)
+    }
+}
+
+/// Makes decision ids: a counter, hidden behind two keyed hashes.
+#[derive(Debug, Default)]
+pub struct DecisionIds {
+    high: RandomState,
+    low: RandomState,
+    count: AtomicU64,
+}
+
+impl DecisionIds {
+    /// Ids of this process.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The next id.
+    pub fn next(&self) -> DecisionId {
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        DecisionId { high: self.high.hash_one(count), low: self.low.hash_one(count) }
+    }
+}
+
+/// Who asked, as records name them.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The caller.
+    pub caller: &'a str,
+    /// The request id the caller gave (AuthZEN 1.0, section 10.1.4).
+    pub request_id: Option<&'a str>,
+}
+
+/// The record of a decision that is not a read: what somebody may do in the workflow.
+#[derive(Debug, Serialize)]
+pub struct WorkflowRecord<'a> {
+    /// The kind of subject.
+    pub subject_type: &'a str,
+    /// Who.
+    pub subject: &'a str,
+    /// The directory roles in the subject's token.
+    pub subject_roles: Vec<&'a str>,
+    /// The app roles in the subject's token.
+    pub subject_app_roles: Vec<&'a str>,
+    /// What.
+    pub action: &'a str,
+    /// The kind of resource.
+    pub resource_type: &'a str,
+    /// About what.
+    pub resource: &'a str,
+    /// Allowed or not.
+    pub decision: bool,
+    /// Always false: nothing is read.
+    pub read: bool,
+    /// Why.
+    pub code: &'a str,
+    /// The determining policies.
+    pub policies: &'a [&'a str],
+    /// The bundle that was asked.
+    pub policy_version: &'a str,
+    /// The facts it was asked about.
+    pub facts: serde_json::Value,
+}
+
+impl WorkflowRecord<'_> {
+    /// Writes the record into `line`.
+    pub fn write(&self, id: &DecisionId, at: Timestamp, asked: Asked<'_>, line: &mut String) {
+        line.clear();
+        write_head(line, id, at, asked);
+        line.push_str(",\"cached\":false,");
+        let mut fields = String::new();
+        push_json(&mut fields, self);
+        line.push_str(fields.strip_prefix('{').unwrap_or("}"));
+    }
+}
+
+/// What every record of a decision begins with.
+pub(crate) fn write_head(line: &mut String, id: &DecisionId, at: Timestamp, asked: Asked<'_>) {
+    // Writing to a string cannot fail.
+    let _ = write!(line, "{{\"type\":\"decision\",\"decision_id\":\"{id}\",\"time\":\"{at}\",\"caller\":");
+    push_json(line, asked.caller);
+    if let Some(request_id) = asked.request_id {
+        line.push_str(",\"request_id\":");
+        push_json(line, request_id);
+    }
+}
+
+/// Appends a value as JSON. Our records are strings, numbers and lists: they serialise.
+pub(crate) fn push_json<T: Serialize + ?Sized>(text: &mut String, value: &T) {
+    match serde_json::to_string(value) {
+        Ok(json) => text.push_str(&json),
+        Err(_) => text.push_str("null"),
+    }
+}

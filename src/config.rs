@@ -1,0 +1,305 @@
+//! Settings: from a file, then the environment, then flags; read once, checked whole, handed down as values.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use figment::Figment;
+use figment::providers::{Env, Format, Serialized, Toml};
+use serde::{Deserialize, Serialize};
+
+use crate::audit::DecisionLogSettings;
+use crate::identity::IdentitySettings;
+use crate::model::TenantId;
+
+/// Environment variables begin with this; `__` stands between section and key: `CONSENTRY_SERVER__LISTEN`.
+const ENVIRONMENT_PREFIX: &str = "CONSENTRY_";
+
+/// Whether this is for real.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// For real: no development keys, no open listeners.
+    #[default]
+    Production,
+    /// For trying things out.
+    Development,
+}
+
+/// Everything an operator can set. Keys that are not here are errors.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `production` (default) or `development`.
+    #[serde(default)]
+    pub mode: Mode,
+    /// Listeners and their limits.
+    #[serde(default)]
+    pub server: ServerSettings,
+    /// The embedded store.
+    pub store: StoreSettings,
+    /// The policy bundle.
+    #[serde(default)]
+    pub policy: PolicySettings,
+    /// The read decision.
+    #[serde(default)]
+    pub decision: DecisionSettings,
+    /// The decision log.
+    pub decision_log: DecisionLogSettings,
+    /// Issuers of tokens.
+    #[serde(default)]
+    pub identity: IdentitySettings,
+    /// Tenants registered by the configuration (R10).
+    #[serde(default)]
+    pub tenants: Vec<TenantSettings>,
+    /// The program's own logs.
+    #[serde(default)]
+    pub telemetry: TelemetrySettings,
+}
+
+/// Listeners and their limits.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerSettings {
+    /// Where to listen on TCP.
+    pub listen: SocketAddr,
+    /// Where to listen on a Unix domain socket for decisions; its file permission (0660) says who may ask.
+    pub unix_socket: Option<PathBuf>,
+    /// The URL under which others reach the TCP listener (AuthZEN metadata); `http://<listen>` when not given.
+    pub public_url: Option<String>,
+    /// Lets everybody on this machine ask for decisions over TCP without a token. Never in production.
+    pub insecure_loopback: bool,
+    /// The largest body, in bytes.
+    pub max_body_bytes: usize,
+    /// The most questions in one batch.
+    pub max_batch: usize,
+    /// The most connections per listener; more wait to be accepted.
+    pub max_connections: usize,
+    /// How long a client may take over a request's head, and again over its body, in milliseconds.
+    pub read_timeout_ms: u64,
+    /// How long a stop waits for requests under way, in milliseconds.
+    pub drain_timeout_ms: u64,
+}
+
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8620)),
+            unix_socket: None,
+            public_url: None,
+            insecure_loopback: false,
+            max_body_bytes: 1024 * 1024,
+            max_batch: 1_000,
+            max_connections: 1_024,
+            read_timeout_ms: 10_000,
+            drain_timeout_ms: 10_000,
+        }
+    }
+}
+
+impl ServerSettings {
+    /// How long a client may take over a head, and again over a body.
+    #[must_use]
+    pub const fn read_timeout(&self) -> Duration {
+        Duration::from_millis(self.read_timeout_ms)
+    }
+
+    /// How long a stop waits.
+    #[must_use]
+    pub const fn drain_timeout(&self) -> Duration {
+        Duration::from_millis(self.drain_timeout_ms)
+    }
+}
+
+/// The embedded store.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreSettings {
+    /// The database file.
+    pub path: PathBuf,
+}
+
+/// The policy bundle.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PolicySettings {
+    /// A directory with `policies/` and `schemas/`; the shipped bundle when not given.
+    pub directory: Option<PathBuf>,
+}
+
+/// The read decision.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DecisionSettings {
+    /// How many answers are remembered, at most.
+    pub cache_capacity: u64,
+}
+
+impl Default for DecisionSettings {
+    fn default() -> Self {
+        Self { cache_capacity: 100_000 }
+    }
+}
+
+/// A tenant registered by the configuration.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TenantSettings {
+    /// Its id.
+    pub id: TenantId,
+    /// What people call it.
+    pub display_name: String,
+}
+
+/// How the program's own logs look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// One JSON object a line.
+    #[default]
+    Json,
+    /// For people.
+    Pretty,
+}
+
+/// The program's own logs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TelemetrySettings {
+    /// `json` (default) or `pretty`.
+    pub format: LogFormat,
+    /// Which lines: `info`, or as `tracing_subscriber::EnvFilter` reads it.
+    pub filter: String,
+}
+
+impl Default for TelemetrySettings {
+    fn default() -> Self {
+        Self { format: LogFormat::default(), filter: "info".to_owned() }
+    }
+}
+
+/// What flags say; they win over the environment, which wins over the file.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Overrides {
+    /// `--mode`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+    /// `--listen`, `--unix-socket`, `--insecure-loopback`.
+    pub server: ServerOverrides,
+    /// `--policies`.
+    pub policy: PolicyOverrides,
+    /// `--log-format`.
+    pub telemetry: TelemetryOverrides,
+}
+
+/// Flags about listeners.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ServerOverrides {
+    /// `--listen`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+    /// `--unix-socket`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unix_socket: Option<PathBuf>,
+    /// `--insecure-loopback`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub insecure_loopback: Option<bool>,
+}
+
+/// Flags about policies.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct PolicyOverrides {
+    /// `--policies`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub directory: Option<PathBuf>,
+}
+
+/// Flags about logs.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct TelemetryOverrides {
+    /// `--log-format`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<LogFormat>,
+}
+
+/// Why the settings cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidConfig {
+    /// The file cannot be read.
+    #[error("the settings file `{0}` cannot be read: {1}")]
+    Unreadable(PathBuf, std::io::Error),
+    /// A key is unknown, missing, or of the wrong type; says where it came from.
+    #[error("{0}")]
+    Malformed(Box<figment::Error>),
+    /// Two settings contradict each other, or a setting contradicts the mode.
+    #[error("`{key}`: {message}")]
+    Contradiction {
+        /// The setting.
+        key: &'static str,
+        /// Why.
+        message: String,
+    },
+}
+
+impl Config {
+    /// Reads the settings: the file, then `CONSENTRY_...` variables, then flags.
+    ///
+    /// # Errors
+    /// [`InvalidConfig`] naming the setting and where it came from.
+    pub fn read(file: Option<&Path>, overrides: &Overrides) -> Result<Self, InvalidConfig> {
+        let mut figment = Figment::new();
+        if let Some(path) = file {
+            // Figment takes a missing file for an empty one; a file that was named must be there.
+            let text =
+                std::fs::read_to_string(path).map_err(|error| InvalidConfig::Unreadable(path.to_owned(), error))?;
+            figment = figment.merge(Toml::string(&text));
+        }
+        let config: Self = figment
+            .merge(Env::prefixed(ENVIRONMENT_PREFIX).split("__"))
+            .merge(Serialized::defaults(overrides))
+            .extract()
+            .map_err(|error| InvalidConfig::Malformed(Box::new(error)))?;
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Checks what no single setting can be checked for.
+    ///
+    /// # Errors
+    /// [`InvalidConfig::Contradiction`].
+    pub fn check(&self) -> Result<(), InvalidConfig> {
+        let contradiction =
+            |key: &'static str, message: &str| Err(InvalidConfig::Contradiction { key, message: message.to_owned() });
+        let production = self.mode == Mode::Production;
+        self.identity
+            .validate(production)
+            .map_err(|error| InvalidConfig::Contradiction { key: "identity", message: error.to_string() })?;
+        if self.server.insecure_loopback && production {
+            return contradiction("server.insecure_loopback", "never in production; set `mode = \"development\"`");
+        }
+        if self.server.insecure_loopback && !self.server.listen.ip().is_loopback() {
+            return contradiction("server.insecure_loopback", "needs `server.listen` to be a loopback address");
+        }
+        let limits = [
+            ("server.max_body_bytes", self.server.max_body_bytes),
+            ("server.max_batch", self.server.max_batch),
+            ("server.max_connections", self.server.max_connections),
+        ];
+        for (key, value) in limits {
+            if value == 0 {
+                return contradiction(key, "must be at least 1");
+            }
+        }
+        if self.server.read_timeout_ms == 0 {
+            return contradiction("server.read_timeout_ms", "must be at least 1");
+        }
+        Ok(())
+    }
+
+    /// The URL under which others reach the TCP listener, which listens at `bound`.
+    #[must_use]
+    pub fn public_url(&self, bound: SocketAddr) -> String {
+        let url = self.server.public_url.clone().unwrap_or_else(|| format!("http://{bound}"));
+        url.trim_end_matches('/').to_owned()
+    }
+}

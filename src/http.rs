@@ -1,0 +1,89 @@
+//! The HTTP edge: who calls, what they say, one call into the house, and its answer rendered.
+//!
+//! What lives here: listeners, routes, JSON shapes, problem details. What does not: decisions of any kind.
+
+mod access_requests;
+mod audit_log;
+mod authenticate;
+mod body;
+mod consents;
+mod evaluation;
+mod health;
+mod page;
+mod precise;
+mod problem;
+mod router;
+mod server;
+mod support_requests;
+mod tenants;
+mod views;
+mod wire;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::audit::DecisionLog;
+use crate::clock::Clock;
+use crate::decision::Decisions;
+use crate::identity::Identity;
+use crate::policy::Policies;
+use crate::replica::Replica;
+use crate::workflow::Workflow;
+
+pub use problem::Problem;
+pub use router::router;
+pub use server::{Listeners, Serving, serve};
+
+/// The parts of the house that the edge calls.
+#[derive(Debug)]
+pub struct Edge {
+    /// Tokens to callers.
+    pub identity: Identity,
+    /// Reads.
+    pub decisions: Decisions,
+    /// Everything else.
+    pub workflow: Workflow,
+    /// Where decisions are recorded.
+    pub log: Arc<DecisionLog>,
+    /// For readiness.
+    pub replica: Arc<Replica>,
+    /// For readiness and the bundle's version.
+    pub policies: Arc<Policies>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What requests may be.
+    pub limits: Limits,
+    /// The URL under which others reach us (AuthZEN 1.0, section 9).
+    pub public_url: String,
+    /// Everybody on this machine may ask for decisions over TCP.
+    pub insecure_loopback: bool,
+}
+
+/// What requests may be.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// The largest body, in bytes.
+    pub body_bytes: usize,
+    /// The most questions in one batch.
+    pub batch: usize,
+    /// How long a client may take over a body.
+    pub read_timeout: Duration,
+}
+
+/// Through which listener a request came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Via {
+    /// TCP: callers bring a token.
+    Tcp,
+    /// The Unix domain socket: callers are known by file permission.
+    UnixSocket,
+}
+
+/// What a handler knows: the edge, and how the request came.
+#[derive(Debug, Clone)]
+pub struct Entrance {
+    /// The edge.
+    pub edge: Arc<Edge>,
+    /// How.
+    pub via: Via,
+}

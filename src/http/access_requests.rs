@@ -1,0 +1,116 @@
+//! `/v1/access-requests`: engineers ask for access and see what is missing (R10, R20).
+
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use serde::Deserialize;
+
+use super::problem::Problem;
+use super::router::{Query, answered, id, page_view, rendered, reply};
+use super::views::{AccessRequestView, PageView};
+use super::{Entrance, body, page, precise};
+use crate::model::{AccessRequestId, Event, Outcome, SupportRequestId, TenantId, Timestamp};
+use crate::workflow::{NewRequest, Rendered};
+
+const LIST: &str = "access_requests";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Creation {
+    support_request: String,
+    resource_tenant: String,
+    reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Listing {
+    support_request: Option<String>,
+    limit: Option<usize>,
+    cursor: Option<String>,
+}
+
+/// `POST /v1/access-requests`
+pub(super) async fn create(State(entrance): State<Entrance>, request: Request) -> Result<Response, Problem> {
+    let (parts, content) = request.into_parts();
+    let caller = entrance.caller(&parts.headers).await?;
+    let (creation, bytes) = entrance.edge.json::<Creation>(&parts.headers, content).await?;
+    let new = NewRequest {
+        support_request: id("support_request", &creation.support_request, SupportRequestId::new)?,
+        resource_tenant: id("resource_tenant", &creation.resource_tenant, TenantId::new)?,
+        reason: body::text("reason", &creation.reason, 2_000)?,
+    };
+    let once = precise::once(&parts.headers, &caller, &parts.method, parts.uri.path(), &bytes)?;
+    let now = entrance.edge.clock.now();
+    let render = |outcome: &Outcome| {
+        let created = outcome.events.iter().find_map(|event| match event {
+            Event::AccessRequestCreated(id) => Some(id),
+            Event::SupportRequestOpened
+            | Event::SupportRequestUpdated
+            | Event::Assigned
+            | Event::SupportRequestClosed
+            | Event::SupportRequestReopened
+            | Event::ConsentChanged { .. } => None,
+        });
+        show(201, created, outcome, now)
+    };
+    answered(entrance.edge.workflow.create_access_request(&caller, &new, once.as_ref(), &render).await)
+}
+
+/// `GET /v1/access-requests`
+pub(super) async fn list(
+    State(entrance): State<Entrance>,
+    Query(listing): Query<Listing>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let caller = entrance.caller(request.headers()).await?;
+    let limit = page::limit(listing.limit)?;
+    let now = entrance.edge.clock.now();
+    let workflow = &entrance.edge.workflow;
+    if let Some(support_request) = &listing.support_request {
+        if listing.cursor.is_some() {
+            return Err(Problem::invalid("cursor", "the list of one support request has a single page"));
+        }
+        let support_request = id("support_request", support_request, SupportRequestId::new)?;
+        let found = workflow.access_requests_under(&caller, &support_request).await?;
+        let items = found.iter().map(|request| AccessRequestView::of(request, now)).collect();
+        return Ok(reply(200, None, &PageView { items, next_cursor: None }));
+    }
+    let before = page::position(LIST, listing.cursor.as_deref())?;
+    let found = workflow.own_access_requests(&caller, before, limit).await?;
+    let items = found.items.iter().map(|request| AccessRequestView::of(request, now)).collect();
+    Ok(reply(200, None, &page_view(LIST, items, found.next.as_ref())))
+}
+
+/// `GET /v1/access-requests/{id}`
+pub(super) async fn show_one(
+    State(entrance): State<Entrance>,
+    Path(access_request): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let caller = entrance.caller(request.headers()).await?;
+    let access_request = id("id", &access_request, AccessRequestId::new)?;
+    let found = entrance.edge.workflow.access_request(&caller, &access_request).await?;
+    Ok(reply(200, None, &AccessRequestView::of(&found, entrance.edge.clock.now())))
+}
+
+/// `POST /v1/access-requests/{id}/cancel`
+pub(super) async fn cancel(
+    State(entrance): State<Entrance>,
+    Path(access_request): Path<String>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (parts, _) = request.into_parts();
+    let caller = entrance.caller(&parts.headers).await?;
+    let access_request = id("id", &access_request, AccessRequestId::new)?;
+    let once = precise::once(&parts.headers, &caller, &parts.method, parts.uri.path(), &[])?;
+    let now = entrance.edge.clock.now();
+    let render = |outcome: &Outcome| show(200, Some(&access_request), outcome, now);
+    answered(entrance.edge.workflow.cancel_access_request(&caller, &access_request, once.as_ref(), &render).await)
+}
+
+fn show(status: u16, id: Option<&AccessRequestId>, outcome: &Outcome, now: Timestamp) -> Rendered {
+    let request = id.and_then(|id| outcome.case.access_request(id));
+    let location = request.filter(|_| status == 201).map(|request| format!("/v1/access-requests/{}", request.id));
+    let view = request.map(|request| AccessRequestView::of(request, now));
+    rendered(status, None, location.as_deref(), &view)
+}

@@ -1,0 +1,316 @@
+//! The decision endpoints (AuthZEN Authorization API 1.0, sections 6, 7 and 9).
+
+use std::cell::RefCell;
+use std::sync::atomic::Ordering;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Serialize;
+use serde_json::json;
+
+use super::problem::Problem;
+use super::wire::{self, Context, Entity, Evaluation, Evaluations, Item};
+use super::{Entrance, body};
+use crate::audit::{Asked, Ticket};
+use crate::decision::{Decided, ReadQuestion};
+use crate::identity::Caller;
+use crate::model::TenantId;
+use crate::policy::WorkflowAction;
+use crate::workflow::{Judgement, MayQuestion, Subject, Target};
+
+/// The header that names a request (AuthZEN 1.0, section 10.1.4).
+pub(super) const REQUEST_ID: header::HeaderName = header::HeaderName::from_static("x-request-id");
+
+/// How often a decision is made anew because its facts changed while it was being recorded.
+const ATTEMPTS: usize = 8;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+thread_local! {
+    static LINE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// `POST /access/v1/evaluation`
+pub(super) async fn evaluation(State(entrance): State<Entrance>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let answer = entrance.evaluation(&parts.headers, body).await;
+    with_request_id(answer.unwrap_or_else(IntoResponse::into_response), &parts.headers)
+}
+
+/// `POST /access/v1/evaluations`
+pub(super) async fn evaluations(State(entrance): State<Entrance>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let answer = entrance.evaluations(&parts.headers, body).await;
+    with_request_id(answer.unwrap_or_else(IntoResponse::into_response), &parts.headers)
+}
+
+/// `GET /.well-known/authzen-configuration`
+pub(super) async fn configuration(State(entrance): State<Entrance>) -> Response {
+    let base = &entrance.edge.public_url;
+    let metadata = json!({
+        "policy_decision_point": base,
+        "access_evaluation_endpoint": format!("{base}/access/v1/evaluation"),
+        "access_evaluations_endpoint": format!("{base}/access/v1/evaluations"),
+    });
+    let cache = HeaderValue::from_static("public, max-age=300");
+    ([(header::CONTENT_TYPE, JSON), (header::CACHE_CONTROL, cache)], metadata.to_string()).into_response()
+}
+
+/// One decision on its way out.
+enum Answered {
+    Read(Decided),
+    Workflow(Judgement),
+    /// An item of a batch that is not a question.
+    Broken(Problem),
+}
+
+impl Answered {
+    fn decision(&self) -> bool {
+        match self {
+            Self::Read(decided) => decided.answer.allowed,
+            Self::Workflow(judgement) => judgement.allowed,
+            Self::Broken(_) => false,
+        }
+    }
+
+    fn write(&self, json: &mut String) {
+        match self {
+            Self::Read(decided) => {
+                json.push_str(if decided.answer.allowed { "{\"decision\":true" } else { "{\"decision\":false" });
+                json.push_str(",\"context\":{\"decision_id\":\"");
+                json.push_str(&decided.id.to_string());
+                json.push_str("\",");
+                json.push_str(&decided.answer.context_tail);
+                json.push('}');
+            }
+            Self::Workflow(judgement) => {
+                let context = json!({
+                    "decision_id": judgement.id.to_string(),
+                    "reason": judgement.reason,
+                    "policies": judgement.policies,
+                    "policy_version": judgement.policy_version,
+                });
+                let answer = json!({ "decision": judgement.allowed, "context": context });
+                json.push_str(&answer.to_string());
+            }
+            Self::Broken(problem) => {
+                #[derive(Serialize)]
+                struct ItemError<'a> {
+                    status: u16,
+                    message: &'a str,
+                    #[serde(skip_serializing_if = "Option::is_none")]
+                    field: Option<&'a str>,
+                }
+                let error = ItemError { status: problem.status(), message: problem.detail(), field: problem.field() };
+                json.push_str(&json!({ "decision": false, "context": { "error": error } }).to_string());
+            }
+        }
+    }
+}
+
+impl Entrance {
+    async fn evaluation(&self, headers: &HeaderMap, body: Body) -> Result<Response, Problem> {
+        let (caller, bytes) = self.admitted(headers, body).await?;
+        let wire: Evaluation<'_> = wire::parse(&bytes)?;
+        self.one(&caller, headers, &wire).await
+    }
+
+    async fn evaluations(&self, headers: &HeaderMap, body: Body) -> Result<Response, Problem> {
+        let (caller, bytes) = self.admitted(headers, body).await?;
+        let batch: Evaluations<'_> = wire::parse(&bytes)?;
+        let items = batch.evaluations.unwrap_or_default();
+        let defaults =
+            Item { subject: batch.subject, action: batch.action, resource: batch.resource, context: batch.context };
+        if items.is_empty() {
+            let wire = complete(Item { subject: None, action: None, resource: None, context: None }, &defaults)?;
+            return self.one(&caller, headers, &wire).await;
+        }
+        if items.len() > self.edge.limits.batch {
+            let detail = format!("holds {} questions, at most {} are allowed", items.len(), self.edge.limits.batch);
+            return Err(Problem::invalid("evaluations", detail));
+        }
+        let semantic = batch.options.unwrap_or_default().evaluations_semantic;
+        let mut answers = Vec::with_capacity(items.len());
+        let mut recorded = Vec::new();
+        for item in &items {
+            let question = wire::parse::<Item<'_>>(item.get().as_bytes()).and_then(|item| complete(item, &defaults));
+            let answer = match &question {
+                Ok(wire) => match self.answer(&caller, headers, wire).await {
+                    Ok((answer, ticket)) => {
+                        recorded.extend(ticket);
+                        answer
+                    }
+                    Err(problem) if problem.status() < 500 => Answered::Broken(problem),
+                    Err(problem) => return Err(problem),
+                },
+                Err(problem) => Answered::Broken(problem.clone()),
+            };
+            let decision = answer.decision();
+            answers.push((question.ok(), answer));
+            if semantic.stops_at(decision) {
+                break;
+            }
+        }
+        for ticket in recorded {
+            self.edge.log.settled(ticket).await?;
+        }
+        let mut json = String::from("{\"evaluations\":[");
+        for (number, (wire, answer)) in answers.into_iter().enumerate() {
+            let answer = match wire {
+                Some(wire) => self.confirmed(&caller, headers, &wire, answer).await?,
+                None => answer,
+            };
+            if number > 0 {
+                json.push(',');
+            }
+            answer.write(&mut json);
+        }
+        json.push_str("]}");
+        Ok(([(header::CONTENT_TYPE, JSON)], json).into_response())
+    }
+
+    /// The caller and the body of a decision request that is JSON at least.
+    async fn admitted(&self, headers: &HeaderMap, body: Body) -> Result<(Caller, Bytes), Problem> {
+        let caller = self.caller(headers).await?;
+        if !body::is_json(headers) {
+            let detail = "the `Content-Type` must be `application/json`";
+            return Err(Problem::new(StatusCode::BAD_REQUEST, "content_type", detail));
+        }
+        let bytes = body::read(body, self.edge.limits).await?;
+        Ok((caller, bytes))
+    }
+
+    async fn one(&self, caller: &Caller, headers: &HeaderMap, wire: &Evaluation<'_>) -> Result<Response, Problem> {
+        let (answer, ticket) = self.answer(caller, headers, wire).await?;
+        if let Some(ticket) = ticket {
+            self.edge.log.settled(ticket).await?;
+        }
+        let answer = self.confirmed(caller, headers, wire, answer).await?;
+        let mut json = String::with_capacity(512);
+        answer.write(&mut json);
+        Ok(([(header::CONTENT_TYPE, JSON)], json).into_response())
+    }
+
+    /// Answers a question and appends its record. The answer must not leave before the ticket is settled (G3).
+    async fn answer(
+        &self,
+        caller: &Caller,
+        headers: &HeaderMap,
+        wire: &Evaluation<'_>,
+    ) -> Result<(Answered, Option<Ticket>), Problem> {
+        if let Some(key) = wire.context.as_ref().and_then(Context::reserved) {
+            return Err(Problem::invalid(key, "is a fact of the service's own; callers do not set it"));
+        }
+        self.may_ask(caller, &wire.subject.id).await?;
+        match read_question(wire)? {
+            Some(question) => {
+                let decided = self.edge.decisions.decide(&question)?;
+                let ticket = self.record(caller, headers, &question, &decided)?;
+                Ok((Answered::Read(decided), Some(ticket)))
+            }
+            None => Ok((Answered::Workflow(self.workflow_answer(caller, wire).await?), None)),
+        }
+    }
+
+    /// An allow whose facts changed while it was being recorded is decided anew (G1).
+    async fn confirmed(
+        &self,
+        caller: &Caller,
+        headers: &HeaderMap,
+        wire: &Evaluation<'_>,
+        mut answer: Answered,
+    ) -> Result<Answered, Problem> {
+        for _ in 0..ATTEMPTS {
+            let Answered::Read(decided) = &answer else { return Ok(answer) };
+            let Some(question) = read_question(wire)? else { return Ok(answer) };
+            if !decided.answer.allowed || self.edge.decisions.still_holds(&question, decided) {
+                return Ok(answer);
+            }
+            let decided = self.edge.decisions.decide(&question)?;
+            let ticket = self.record(caller, headers, &question, &decided)?;
+            self.edge.log.settled(ticket).await?;
+            answer = Answered::Read(decided);
+        }
+        Err(Problem::unavailable("facts_changing", "the facts keep changing: ask again").as_decision())
+    }
+
+    fn record(
+        &self,
+        caller: &Caller,
+        headers: &HeaderMap,
+        question: &ReadQuestion<'_>,
+        decided: &Decided,
+    ) -> Result<Ticket, Problem> {
+        let request_id = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+        LINE.with_borrow_mut(|line| {
+            let asked = Asked { caller: &caller.to_string(), request_id };
+            let recorded = decided.record(question, asked, line);
+            let read_of = recorded.read_of.and_then(|tenant| TenantId::new(tenant).ok());
+            Ok(self.edge.log.append(recorded.line, read_of.as_ref())?)
+        })
+    }
+
+    /// Whether the caller may ask this: settled once per token and bundle for programs, per question for people.
+    async fn may_ask(&self, caller: &Caller, subject: &str) -> Result<(), Problem> {
+        if let Some(person) = caller.person() {
+            let about_self = person.as_str() == subject;
+            return Ok(self.edge.workflow.may_evaluate(caller, about_self).await?);
+        }
+        let serial = self.edge.policies.current().serial();
+        if caller.memo().load(Ordering::Relaxed) == serial {
+            return Ok(());
+        }
+        self.edge.workflow.may_evaluate(caller, false).await?;
+        // Only a yes is remembered, and only for the bundle that said it.
+        caller.memo().store(serial, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn workflow_answer(&self, caller: &Caller, wire: &Evaluation<'_>) -> Result<Judgement, Problem> {
+        let target = Target { kind: &wire.resource.kind, id: &wire.resource.id };
+        let Some(action) = WorkflowAction::by_name(&wire.action.name) else {
+            return Ok(self.edge.workflow.no_such_question(caller, &wire.action.name, target).await?);
+        };
+        let question = MayQuestion {
+            subject: Subject { kind: &wire.subject.kind, id: &wire.subject.id },
+            action,
+            target,
+            resource_tenant: wire.context.as_ref().and_then(|context| context.resource_tenant.as_deref()),
+        };
+        Ok(self.edge.workflow.may(caller, &question).await?)
+    }
+}
+
+/// The read question of a request; none: it is about something else.
+fn read_question<'a>(wire: &'a Evaluation<'_>) -> Result<Option<ReadQuestion<'a>>, Problem> {
+    if wire.subject.kind != "SupportEngineer" || wire.resource.kind != "DiagnosticData" {
+        return Ok(None);
+    }
+    let support_request = wire.context.as_ref().and_then(|context| context.support_request.as_deref());
+    let question = ReadQuestion::parse(&wire.subject.id, &wire.action.name, &wire.resource.id, support_request)?;
+    Ok(Some(question))
+}
+
+/// An item with what it left out (AuthZEN 1.0, section 7.1.1: whole members, never parts of them).
+fn complete<'a>(item: Item<'a>, defaults: &Item<'a>) -> Result<Evaluation<'a>, Problem> {
+    let missing = |field: &'static str| Problem::invalid(field, format!("missing field `{field}`"));
+    let entity = |own: Option<Entity<'a>>, default: &Option<Entity<'a>>, field| {
+        own.or_else(|| default.clone()).ok_or_else(|| missing(field))
+    };
+    Ok(Evaluation {
+        subject: entity(item.subject, &defaults.subject, "subject")?,
+        action: item.action.or_else(|| defaults.action.clone()).ok_or_else(|| missing("action"))?,
+        resource: entity(item.resource, &defaults.resource, "resource")?,
+        context: item.context.or_else(|| defaults.context.clone()),
+    })
+}
+
+fn with_request_id(mut response: Response, headers: &HeaderMap) -> Response {
+    if let Some(id) = headers.get(REQUEST_ID) {
+        response.headers_mut().insert(REQUEST_ID, id.clone());
+    }
+    response
+}

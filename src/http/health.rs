@@ -1,0 +1,41 @@
+//! `/healthz` and `/readyz`: is the process alive, and may it be sent work (G6: a bad reload shows here too).
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
+
+use super::Entrance;
+
+/// `GET /healthz`
+pub(super) async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+/// `GET /readyz`: 200 when every part works, 503 with the reasons when not.
+pub(super) async fn readyz(State(entrance): State<Entrance>) -> Response {
+    let edge = &entrance.edge;
+    let parts = [
+        ("replica", edge.replica.fresh().map_err(|cause| cause.to_string())),
+        ("store", edge.workflow.store_health()),
+        ("decision_log", edge.log.health()),
+    ];
+    let ready = parts.iter().all(|(_, health)| health.is_ok());
+    let shown = |health: &Result<(), String>| match health {
+        Ok(()) => "ok".to_owned(),
+        Err(cause) => cause.clone(),
+    };
+    let checks: serde_json::Map<String, serde_json::Value> =
+        parts.iter().map(|(name, health)| ((*name).to_owned(), shown(health).into())).collect();
+    let policies = edge.policies.current();
+    let body = json!({
+        "ready": ready,
+        "checks": checks,
+        "policy_version": policies.version(),
+        "applied": edge.replica.applied().0,
+        "lost_records": edge.log.lost(),
+    });
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let json = HeaderValue::from_static("application/json");
+    (status, [(header::CONTENT_TYPE, json)], body.to_string()).into_response()
+}

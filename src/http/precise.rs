@@ -1,0 +1,64 @@
+//! `If-Match`, `ETag` and `Idempotency-Key`: how a caller says "this version" and "only once".
+
+use http::{HeaderMap, HeaderValue, Method, header};
+use sha2::{Digest, Sha256};
+
+use super::problem::Problem;
+use crate::identity::Caller;
+use crate::workflow::Once;
+
+/// The longest idempotency key, in characters.
+const MAX_KEY: usize = 128;
+
+/// The header of the IETF draft "The Idempotency-Key HTTP Header Field".
+pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// The versions named by `If-Match` (RFC 9110, section 13.1.1); `None`: any.
+///
+/// # Errors
+/// 400 when it is neither `*` nor a list of our entity tags.
+pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<Vec<u32>>, Problem> {
+    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let invalid = || Problem::invalid("If-Match", "must be `*` or entity tags such as `\"3\"`");
+    let value = value.to_str().map_err(|_| invalid())?.trim();
+    if value == "*" {
+        return Ok(None);
+    }
+    let version = |tag: &str| {
+        let tag = tag.trim();
+        tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).and_then(|tag| tag.parse().ok())
+    };
+    value.split(',').map(|tag| version(tag).ok_or_else(invalid)).collect::<Result<Vec<u32>, _>>().map(Some)
+}
+
+/// The entity tag of a version.
+pub(super) fn etag(version: u32) -> String {
+    format!("\"{version}\"")
+}
+
+/// The idempotency key of a request, bound to its caller and its content.
+///
+/// # Errors
+/// 400 when the key is empty, too long or not printable ASCII.
+pub(super) fn once(
+    headers: &HeaderMap,
+    caller: &Caller,
+    method: &Method,
+    path: &str,
+    body: &[u8],
+) -> Result<Option<Once>, Problem> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let invalid = || Problem::invalid("Idempotency-Key", format!("must be 1 to {MAX_KEY} printable ASCII characters"));
+    let key = printable(value).filter(|key| (1..=MAX_KEY).contains(&key.len())).ok_or_else(invalid)?;
+    let mut digest = Sha256::new();
+    for part in [method.as_str().as_bytes(), path.as_bytes(), body] {
+        digest.update((part.len() as u64).to_be_bytes());
+        digest.update(part);
+    }
+    let request_digest = digest.finalize().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    Ok(Some(Once { caller_and_key: format!("{caller} {key}"), request_digest }))
+}
+
+fn printable(value: &HeaderValue) -> Option<&str> {
+    value.to_str().ok().map(str::trim).filter(|text| text.bytes().all(|byte| (b'!'..=b'~').contains(&byte)))
+}

@@ -1,0 +1,237 @@
+//! Problem details (RFC 9457): every error has a status, a stable code, a sentence, and the field it is about.
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+use crate::audit::LogError;
+use crate::decision::{InvalidQuestion, PolicyRef, Reason, Undecided};
+use crate::identity::TokenRefused;
+use crate::model::Refusal;
+use crate::workflow::{Denied, WorkflowError};
+
+/// An error as callers see it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Problem {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    /// Stable, for programs.
+    code: String,
+    detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<String>,
+    /// Where the answer stands for a decision: never an allow (G4).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<Reason>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    policies: Vec<PolicyRef>,
+    /// The present status of what the caller wanted to change, as far as they may know it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    present_status: Option<&'static str>,
+    #[serde(skip)]
+    headers: Vec<(header::HeaderName, HeaderValue)>,
+}
+
+impl Problem {
+    /// A problem with this status, code and sentence.
+    #[must_use]
+    pub fn new(status: StatusCode, code: impl Into<String>, detail: impl Into<String>) -> Self {
+        let code = code.into();
+        Self {
+            kind: format!("urn:consentry:problem:{code}"),
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            code,
+            detail: detail.into(),
+            field: None,
+            decision: None,
+            decision_id: None,
+            reason: None,
+            policies: Vec::new(),
+            present_status: None,
+            headers: Vec::new(),
+        }
+    }
+
+    /// A malformed part of a request.
+    #[must_use]
+    pub fn invalid(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { field: Some(field.into()), ..Self::new(StatusCode::BAD_REQUEST, "invalid_request", detail) }
+    }
+
+    /// There is no such thing, or not for the caller: the same bytes for both (R19).
+    #[must_use]
+    pub fn not_found(noun: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no such {noun}"))
+    }
+
+    /// Not now; try again in a second.
+    #[must_use]
+    pub fn unavailable(code: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail)
+            .with_header(header::RETRY_AFTER, HeaderValue::from_static("1"))
+    }
+
+    /// As an answer to a question: not an allow.
+    #[must_use]
+    pub fn as_decision(self) -> Self {
+        Self { decision: Some(false), ..self }
+    }
+
+    /// With a header.
+    #[must_use]
+    pub fn with_header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// The status.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The sentence.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The field, if it is about one.
+    #[must_use]
+    pub fn field(&self) -> Option<&str> {
+        self.field.as_deref()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        // Strings and numbers of ours: they serialise.
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        for (name, value) in self.headers {
+            headers.insert(name, value);
+        }
+        response
+    }
+}
+
+impl From<TokenRefused> for Problem {
+    fn from(refused: TokenRefused) -> Self {
+        if refused.is_unavailable() {
+            return Self::unavailable(refused.code(), refused.to_string());
+        }
+        Self::new(StatusCode::UNAUTHORIZED, refused.code(), refused.to_string()).with_header(
+            header::WWW_AUTHENTICATE,
+            HeaderValue::from_static("Bearer realm=\"consentry\", error=\"invalid_token\""),
+        )
+    }
+}
+
+impl From<InvalidQuestion> for Problem {
+    fn from(invalid: InvalidQuestion) -> Self {
+        Self::invalid(invalid.field, invalid.message)
+    }
+}
+
+impl From<Undecided> for Problem {
+    fn from(undecided: Undecided) -> Self {
+        let Undecided::NotFresh(cause) = &undecided;
+        Self::unavailable(cause.code(), undecided.to_string()).as_decision()
+    }
+}
+
+impl From<LogError> for Problem {
+    fn from(error: LogError) -> Self {
+        // The cause is the operator's business; it is traced where it happened and shown by readiness.
+        Self::unavailable(error.code(), "the decision could not be recorded, so it is not answered").as_decision()
+    }
+}
+
+impl From<WorkflowError> for Problem {
+    fn from(error: WorkflowError) -> Self {
+        match error {
+            WorkflowError::NotFound(noun) => Self::not_found(noun),
+            WorkflowError::Denied(denied) => Self::denied(*denied),
+            WorkflowError::Refused(refusal) => Self::refused(&refusal),
+            WorkflowError::Outdated { present } => {
+                let detail = format!("it has changed since: its ETag is now \"{present}\"");
+                Self::new(StatusCode::PRECONDITION_FAILED, "version_changed", detail)
+            }
+            WorkflowError::KeyReused => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "idempotency_key_reused",
+                "this idempotency key was used for another request",
+            ),
+            WorkflowError::Invalid { field, message } => Self::invalid(field, message),
+            WorkflowError::Busy => {
+                Self::new(StatusCode::CONFLICT, "busy", "others are changing this at the same moment: try again")
+            }
+            WorkflowError::Unrecorded(error) => Self { decision: None, ..Self::from(error) },
+            WorkflowError::Unavailable(cause) => {
+                tracing::error!(cause, "the store is unavailable");
+                Self::unavailable("store_unavailable", "the store cannot be used now; nothing was changed")
+            }
+            WorkflowError::Unconfirmed => Self::unavailable(
+                "unconfirmed",
+                "the change may not be in force yet: send the same request again, with its idempotency key",
+            ),
+        }
+    }
+}
+
+impl Problem {
+    fn denied(denied: Denied) -> Self {
+        let Denied { decision_id, reason, policies } = denied;
+        Self {
+            decision_id: Some(decision_id.to_string()),
+            policies,
+            ..Self::new(StatusCode::FORBIDDEN, reason.code.clone(), reason.message.clone())
+        }
+    }
+
+    fn refused(refusal: &Refusal) -> Self {
+        let (status, field) = match refusal {
+            Refusal::UnknownSupportRequest => (StatusCode::NOT_FOUND, None),
+            Refusal::UnknownAccessRequest => (StatusCode::NOT_FOUND, None),
+            Refusal::UnknownConsent => (StatusCode::NOT_FOUND, None),
+            Refusal::NoCategory => (StatusCode::BAD_REQUEST, Some("categories")),
+            Refusal::EndTimePassed => (StatusCode::BAD_REQUEST, Some("until")),
+            Refusal::NotAPerson => (StatusCode::FORBIDDEN, None),
+            Refusal::SupportRequestExists
+            | Refusal::SupportRequestClosed
+            | Refusal::SupportRequestOpen
+            | Refusal::AccessRequestLive(_)
+            | Refusal::AccessRequestEnded
+            | Refusal::NotPending(_)
+            | Refusal::NotApproved(_)
+            | Refusal::Wider => (StatusCode::CONFLICT, None),
+        };
+        let present_status = match refusal {
+            Refusal::NotPending(status) | Refusal::NotApproved(status) => Some(status.as_str()),
+            Refusal::SupportRequestClosed => Some("closed"),
+            Refusal::SupportRequestOpen => Some("open"),
+            Refusal::NotAPerson
+            | Refusal::SupportRequestExists
+            | Refusal::UnknownSupportRequest
+            | Refusal::AccessRequestLive(_)
+            | Refusal::UnknownAccessRequest
+            | Refusal::UnknownConsent
+            | Refusal::AccessRequestEnded
+            | Refusal::NoCategory
+            | Refusal::EndTimePassed
+            | Refusal::Wider => None,
+        };
+        let field = field.map(ToOwned::to_owned);
+        Self { field, present_status, ..Self::new(status, refusal.code(), refusal.to_string()) }
+    }
+}

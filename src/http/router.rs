@@ -1,0 +1,146 @@
+//! The routes, and how answers of the workflow become responses.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{FromRequestParts, Request};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, patch, post, put};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::evaluation::REQUEST_ID;
+use super::problem::Problem;
+use super::views::PageView;
+use super::{Edge, Entrance, Via};
+use super::{access_requests, audit_log, consents, evaluation, health, page, precise, support_requests, tenants};
+use crate::model::InvalidId;
+use crate::store::ListPosition;
+use crate::workflow::{Answered, Rendered, WorkflowError};
+
+/// The routes of a listener. The Unix domain socket serves decisions; the workflow wants to know persons.
+pub fn router(edge: Arc<Edge>, via: Via) -> Router {
+    let decisions = Router::new()
+        .route("/access/v1/evaluation", post(evaluation::evaluation))
+        .route("/access/v1/evaluations", post(evaluation::evaluations))
+        .route("/.well-known/authzen-configuration", get(evaluation::configuration))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz));
+    let routes = match via {
+        Via::UnixSocket => decisions,
+        Via::Tcp => decisions.merge(workflow()),
+    };
+    routes
+        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "no_such_path", "there is nothing at this path"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path takes another method")
+        })
+        .with_state(Entrance { edge, via })
+}
+
+fn workflow() -> Router<Entrance> {
+    Router::new()
+        .route("/v1/tenants/{id}", put(tenants::register))
+        .route("/v1/support-requests", post(support_requests::open).get(support_requests::list))
+        .route("/v1/support-requests/{id}", patch(support_requests::update).get(support_requests::show_one))
+        .route("/v1/support-requests/{id}/assignee", put(support_requests::assign))
+        .route("/v1/support-requests/{id}/close", post(support_requests::close))
+        .route("/v1/support-requests/{id}/reopen", post(support_requests::reopen))
+        .route("/v1/access-requests", post(access_requests::create).get(access_requests::list))
+        .route("/v1/access-requests/{id}", get(access_requests::show_one))
+        .route("/v1/access-requests/{id}/cancel", post(access_requests::cancel))
+        .route("/v1/consents", get(consents::list))
+        .route("/v1/consents/{id}", get(consents::show_one))
+        .route("/v1/consents/{id}/approve", post(consents::approve))
+        .route("/v1/consents/{id}/reject", post(consents::reject))
+        .route("/v1/consents/{id}/narrow", post(consents::narrow))
+        .route("/v1/consents/{id}/revoke", post(consents::revoke))
+        .route("/v1/audit-log", get(audit_log::list))
+        .route("/v1/audit-log/reads", get(audit_log::reads))
+        .layer(middleware::from_fn(private_and_named))
+}
+
+/// What the workflow answers is for this caller alone, and carries the caller's request id.
+async fn private_and_named(request: Request, next: Next) -> Response {
+    let id = request.headers().get(REQUEST_ID).cloned();
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(id) = id {
+        headers.insert(REQUEST_ID, id);
+    }
+    response
+}
+
+/// A query string; unknown members are errors, and errors are problems.
+pub(super) struct Query<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        match axum::extract::Query::<T>::try_from_uri(&parts.uri) {
+            Ok(axum::extract::Query(query)) => Ok(Self(query)),
+            Err(error) => Err(Problem::invalid("query", error.body_text())),
+        }
+    }
+}
+
+/// An identifier of a path, a query or a body.
+///
+/// # Errors
+/// 400 naming the field.
+pub(super) fn id<I>(field: &str, text: &str, make: impl FnOnce(&str) -> Result<I, InvalidId>) -> Result<I, Problem> {
+    make(text).map_err(|error| Problem::invalid(field, error.to_string()))
+}
+
+/// Renders what came of a command, so that it can be given again to a retry.
+pub(super) fn rendered<T: Serialize>(status: u16, version: Option<u32>, location: Option<&str>, view: &T) -> Rendered {
+    let mut headers = Vec::new();
+    if let Some(version) = version {
+        headers.push((header::ETAG.to_string(), precise::etag(version)));
+    }
+    if let Some(location) = location {
+        headers.push((header::LOCATION.to_string(), location.to_owned()));
+    }
+    Rendered { status, headers, body: serde_json::to_string(view).unwrap_or_default() }
+}
+
+/// A response with a view.
+pub(super) fn reply<T: Serialize>(status: u16, version: Option<u32>, view: &T) -> Response {
+    respond(rendered(status, version, None, view))
+}
+
+/// A page of a list ordered by time.
+pub(super) fn page_view<T>(list: &str, items: Vec<T>, next: Option<&ListPosition>) -> PageView<T> {
+    PageView { items, next_cursor: next.map(|next| page::place(list, next)) }
+}
+
+/// The response to a command. A replayed answer says so.
+///
+/// # Errors
+/// The problem that stands for the error.
+pub(super) fn answered(outcome: Result<Answered, WorkflowError>) -> Result<Response, Problem> {
+    let Answered { rendered, replayed } = outcome?;
+    let mut response = respond(rendered);
+    if replayed {
+        let header = HeaderName::from_static("idempotency-replayed");
+        response.headers_mut().insert(header, HeaderValue::from_static("true"));
+    }
+    Ok(response)
+}
+
+fn respond(rendered: Rendered) -> Response {
+    let status = StatusCode::from_u16(rendered.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, rendered.body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    for (name, value) in rendered.headers {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            headers.insert(name, value);
+        }
+    }
+    response
+}

@@ -1,0 +1,188 @@
+//! Listeners: TCP and a Unix domain socket, bounded in connections and time, drained when they stop.
+
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use super::{Edge, Via, router};
+use crate::config::ServerSettings;
+
+/// The largest request head, in bytes.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// How long to wait after the operating system refused a new connection (too many open files).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The listeners, bound.
+#[derive(Debug)]
+pub struct Listeners {
+    tcp: TcpListener,
+    unix: Option<(UnixListener, PathBuf)>,
+}
+
+impl Listeners {
+    /// Binds what the settings name.
+    ///
+    /// # Errors
+    /// The operating system's, with the address in the message.
+    pub async fn bind(settings: &ServerSettings) -> io::Result<Self> {
+        let tcp = TcpListener::bind(settings.listen)
+            .await
+            .map_err(|error| named(&error, &format!("cannot listen on `{}`", settings.listen)))?;
+        let unix = match &settings.unix_socket {
+            Some(path) => Some((bind_unix(path)?, path.clone())),
+            None => None,
+        };
+        Ok(Self { tcp, unix })
+    }
+
+    /// The TCP address that was bound.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn local_addr(&self) -> io::Result<std::net::SocketAddr> {
+        self.tcp.local_addr()
+    }
+}
+
+fn named(error: &io::Error, what: &str) -> io::Error {
+    io::Error::new(error.kind(), format!("{what}: {error}"))
+}
+
+/// Binds a socket that its owner and group may use. A socket file that nobody listens on is a leftover.
+fn bind_unix(path: &Path) -> io::Result<UnixListener> {
+    let what = format!("cannot listen on `{}`", path.display());
+    if std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket())
+        && std::os::unix::net::UnixStream::connect(path).is_err()
+    {
+        std::fs::remove_file(path).map_err(|error| named(&error, &what))?;
+    }
+    let listener = UnixListener::bind(path).map_err(|error| named(&error, &what))?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o660)).map_err(|error| named(&error, &what))?;
+    Ok(listener)
+}
+
+/// Listeners at work.
+#[derive(Debug)]
+pub struct Serving {
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+    unix_path: Option<PathBuf>,
+}
+
+impl Serving {
+    /// Stops accepting, lets requests under way finish within the drain time, and returns.
+    pub async fn stop(mut self) {
+        // Nobody listening any more is what we want.
+        let _ = self.stop.send(true);
+        while self.tasks.join_next().await.is_some() {}
+        if let Some(path) = self.unix_path.take() {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// Serves on the listeners until stopped.
+#[must_use]
+pub fn serve(listeners: Listeners, edge: &Arc<Edge>, settings: &ServerSettings) -> Serving {
+    let (stop, stopped) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    let Listeners { tcp, unix } = listeners;
+    let unix_path = unix.as_ref().map(|(_, path)| path.clone());
+    let routes = router(Arc::clone(edge), Via::Tcp);
+    tasks.spawn(Accept::new(routes, settings, stopped.clone()).run(async move || {
+        let (stream, _) = tcp.accept().await?;
+        // Answers are small and complete: waiting for more to send only delays them.
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    }));
+    if let Some((unix, _)) = unix {
+        let routes = router(Arc::clone(edge), Via::UnixSocket);
+        tasks.spawn(Accept::new(routes, settings, stopped).run(async move || {
+            let (stream, _) = unix.accept().await?;
+            Ok(stream)
+        }));
+    }
+    Serving { stop, tasks, unix_path }
+}
+
+/// The loop of one listener.
+struct Accept {
+    routes: Router,
+    connections: Arc<Semaphore>,
+    read_timeout: Duration,
+    drain_timeout: Duration,
+    stopped: watch::Receiver<bool>,
+}
+
+impl Accept {
+    fn new(routes: Router, settings: &ServerSettings, stopped: watch::Receiver<bool>) -> Self {
+        Self {
+            routes,
+            connections: Arc::new(Semaphore::new(settings.max_connections)),
+            read_timeout: settings.read_timeout(),
+            drain_timeout: settings.drain_timeout(),
+            stopped,
+        }
+    }
+
+    async fn run<S, A>(mut self, accept: A)
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+        A: AsyncFn() -> io::Result<S>,
+    {
+        let mut server = auto::Builder::new(TokioExecutor::new());
+        server
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(self.read_timeout)
+            .max_buf_size(MAX_HEAD_BYTES)
+            .pipeline_flush(true);
+        server
+            .http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(self.read_timeout)
+            .keep_alive_timeout(self.read_timeout)
+            .max_concurrent_streams(256)
+            .max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX));
+        let graceful = GracefulShutdown::new();
+        loop {
+            let Ok(permit) = Arc::clone(&self.connections).acquire_owned().await else { break };
+            let accepted = tokio::select! {
+                accepted = accept() => accepted,
+                _ = self.stopped.wait_for(|stopped| *stopped) => break,
+            };
+            let stream = match accepted {
+                Ok(stream) => stream,
+                Err(error) => {
+                    tracing::warn!(error = %error, "a connection could not be accepted");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let service = TowerToHyperService::new(self.routes.clone().into_service());
+            let connection = server.serve_connection(TokioIo::new(stream), service).into_owned();
+            let connection = graceful.watch(connection);
+            tokio::spawn(async move {
+                // A client that breaks off or never finishes its head is its own business.
+                if let Err(error) = connection.await {
+                    tracing::debug!(error = %error, "a connection ended early");
+                }
+                drop(permit);
+            });
+        }
+        if tokio::time::timeout(self.drain_timeout, graceful.shutdown()).await.is_err() {
+            tracing::warn!("requests were still under way when the drain time had passed");
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! AuthZEN requests on the wire (Authorization API 1.0, sections 5, 6, 7 and 10.1.1), borrowed from the body.
+//!
+//! Unknown members are ignored. What callers say about subjects and resources in `properties` is not believed (G7);
+//! keys of `context` that are the service's own facts are refused.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::problem::Problem;
+
+/// A subject or a resource.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Entity<'a> {
+    #[serde(rename = "type", borrow)]
+    pub(super) kind: Cow<'a, str>,
+    #[serde(borrow)]
+    pub(super) id: Cow<'a, str>,
+    #[serde(default)]
+    #[expect(dead_code, reason = "checked to be an object, and not believed")]
+    properties: Option<Object>,
+}
+
+/// An action.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Action<'a> {
+    #[serde(borrow)]
+    pub(super) name: Cow<'a, str>,
+    #[serde(default)]
+    #[expect(dead_code, reason = "checked to be an object, and not believed")]
+    properties: Option<Object>,
+}
+
+/// The context of a question.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub(super) struct Context<'a> {
+    #[serde(default, borrow)]
+    pub(super) support_request: Option<Cow<'a, str>>,
+    #[serde(default, borrow)]
+    pub(super) resource_tenant: Option<Cow<'a, str>>,
+    #[serde(default)]
+    now: Option<IgnoredAny>,
+    #[serde(default, rename = "supportRequest")]
+    support_request_facts: Option<IgnoredAny>,
+    #[serde(default, rename = "accessRequest")]
+    access_request_facts: Option<IgnoredAny>,
+}
+
+impl Context<'_> {
+    /// A key of the service's own facts that the caller has set (G7).
+    pub(super) fn reserved(&self) -> Option<&'static str> {
+        [
+            ("context.now", self.now.is_some()),
+            ("context.supportRequest", self.support_request_facts.is_some()),
+            ("context.accessRequest", self.access_request_facts.is_some()),
+        ]
+        .into_iter()
+        .find_map(|(key, set)| set.then_some(key))
+    }
+}
+
+/// One question.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Evaluation<'a> {
+    #[serde(borrow)]
+    pub(super) subject: Entity<'a>,
+    #[serde(borrow)]
+    pub(super) action: Action<'a>,
+    #[serde(borrow)]
+    pub(super) resource: Entity<'a>,
+    #[serde(default, borrow)]
+    pub(super) context: Option<Context<'a>>,
+}
+
+/// One question of a batch: what it leaves out comes from the batch.
+#[derive(Debug, Clone, Deserialize)]
+pub(super) struct Item<'a> {
+    #[serde(default, borrow)]
+    pub(super) subject: Option<Entity<'a>>,
+    #[serde(default, borrow)]
+    pub(super) action: Option<Action<'a>>,
+    #[serde(default, borrow)]
+    pub(super) resource: Option<Entity<'a>>,
+    #[serde(default, borrow)]
+    pub(super) context: Option<Context<'a>>,
+}
+
+/// A batch.
+#[derive(Debug, Deserialize)]
+pub(super) struct Evaluations<'a> {
+    #[serde(default, borrow)]
+    pub(super) subject: Option<Entity<'a>>,
+    #[serde(default, borrow)]
+    pub(super) action: Option<Action<'a>>,
+    #[serde(default, borrow)]
+    pub(super) resource: Option<Entity<'a>>,
+    #[serde(default, borrow)]
+    pub(super) context: Option<Context<'a>>,
+    #[serde(default, borrow)]
+    pub(super) evaluations: Option<Vec<&'a RawValue>>,
+    #[serde(default)]
+    pub(super) options: Option<Options>,
+}
+
+/// How a batch is evaluated (section 7.1.2).
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+pub(super) struct Options {
+    #[serde(default)]
+    pub(super) evaluations_semantic: Semantic,
+}
+
+/// When a batch stops (section 7.1.2.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Semantic {
+    #[default]
+    ExecuteAll,
+    DenyOnFirstDeny,
+    PermitOnFirstPermit,
+}
+
+impl Semantic {
+    /// Whether a batch ends with this decision.
+    pub(super) const fn stops_at(self, decision: bool) -> bool {
+        match self {
+            Self::ExecuteAll => false,
+            Self::DenyOnFirstDeny => !decision,
+            Self::PermitOnFirstPermit => decision,
+        }
+    }
+}
+
+/// An object whose content does not matter.
+#[derive(Debug, Clone)]
+pub(super) struct Object;
+
+impl<'de> Deserialize<'de> for Object {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyObject;
+        impl<'de> Visitor<'de> for AnyObject {
+            type Value = Object;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Object, M::Error> {
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+                Ok(Object)
+            }
+        }
+        deserializer.deserialize_map(AnyObject)
+    }
+}
+
+/// Parses a body or an item. The way without errors is plain; the other one parses again to name the member.
+///
+/// # Errors
+/// 400 naming the member that is missing or wrong.
+pub(super) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
+    let error = match serde_json::from_slice::<T>(bytes) {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
+    };
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let (path, message) = match serde_path_to_error::deserialize::<_, T>(&mut json) {
+        Err(located) => (located.path().to_string(), located.inner().to_string()),
+        Ok(_) => (".".to_owned(), error.to_string()),
+    };
+    // "missing field `x`" is said of the object around it.
+    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+    let field = match (path.as_str(), missing) {
+        (".", Some(member)) => member.to_owned(),
+        (path, Some(member)) => format!("{path}.{member}"),
+        (".", None) => "body".to_owned(),
+        (path, None) => path.to_owned(),
+    };
+    Err(Problem::invalid(field, message))
+}

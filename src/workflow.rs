@@ -1,0 +1,65 @@
+//! Commands from people and systems: authorize, decide, commit, wait until it is in force.
+//!
+//! What lives here: what each caller can do and see outside the read decision. What does not: rules (they are policies),
+//! the lives of consents (the model's), and how calls arrive. Every command is the same story, told in `change.rs`.
+
+mod change;
+mod commands;
+mod error;
+mod judge;
+mod may;
+mod views;
+
+use std::sync::Arc;
+
+use crate::audit::{DecisionIds, DecisionLog};
+use crate::clock::Clock;
+use crate::policy::Policies;
+use crate::store::Store;
+
+pub use change::{Answered, Once, Render, Rendered};
+pub use commands::{ConsentCommand, NewRequest, Precise, SupportRequestCommand};
+pub use error::{Denied, WorkflowError};
+pub use judge::{Judge, Judgement};
+pub use may::{MayQuestion, Subject, Target};
+pub use views::{ConsentList, ConsentView, Page, SeenConsent};
+
+/// The workflow's parts.
+#[derive(Debug)]
+pub struct Workflow {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    judge: Judge,
+}
+
+impl Workflow {
+    /// A workflow on this store, judged by these policies and recorded in this log.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        policies: Arc<Policies>,
+        clock: Arc<dyn Clock>,
+        log: Arc<DecisionLog>,
+        ids: Arc<DecisionIds>,
+    ) -> Self {
+        let judge = Judge::new(policies, Arc::clone(&clock), log, ids);
+        Self { store, clock, judge }
+    }
+
+    /// The store's health, for readiness.
+    ///
+    /// # Errors
+    /// Why the store cannot be used.
+    pub fn store_health(&self) -> Result<(), String> {
+        self.store.health()
+    }
+
+    /// Forgets the answers kept for retries that are older than a day. Returns how many.
+    ///
+    /// # Errors
+    /// [`WorkflowError::Unavailable`] when the store cannot be written.
+    pub async fn forget_old_answers(&self) -> Result<u64, WorkflowError> {
+        const KEPT_MS: i64 = 24 * 60 * 60 * 1_000;
+        Ok(self.store.forget_answers(self.clock.now().plus_millis(-KEPT_MS)).await?)
+    }
+}

@@ -1,0 +1,221 @@
+//! One change, the same story for every command: load, judge, decide, commit, wait until it is in force.
+
+use std::time::Duration;
+
+use super::Workflow;
+use super::commands::Wish;
+use super::error::WorkflowError;
+use crate::identity::{Caller, CallerKind};
+use crate::model::{Actor, Event, Outcome, Timestamp, activities, decide};
+use crate::store::{
+    CaseRef, Commit, CommitError, Committed, Key, Object, Precondition, RememberedAnswer, Slot, StoredCase, Versioned,
+    Write,
+};
+
+/// How often a change is decided anew because somebody else was first, before the caller is asked to retry.
+const ATTEMPTS: usize = 16;
+
+/// How often a commit with an unknown outcome is asked about again.
+const UNKNOWN_ATTEMPTS: usize = 3;
+
+/// How long to wait for members to put a change in force. A store with leases bounds this by its lease length.
+const IN_FORCE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// An answer to a caller, rendered by the edge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// The HTTP status.
+    pub status: u16,
+    /// The headers that belong to the answer.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: String,
+}
+
+/// How an edge renders what came of a command.
+pub type Render<'a> = &'a (dyn Fn(&Outcome) -> Rendered + Send + Sync);
+
+/// An idempotency key with its request: the same request under the same key is carried out once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Once {
+    /// Unique to the caller.
+    pub caller_and_key: String,
+    /// A digest of method, path and body.
+    pub request_digest: String,
+}
+
+/// What came of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answered {
+    /// The answer.
+    pub rendered: Rendered,
+    /// It was given before: nothing was changed now.
+    pub replayed: bool,
+}
+
+/// A wish to change one case.
+pub(super) struct Change<'a> {
+    pub(super) case: CaseRef,
+    pub(super) caller: &'a Caller,
+    pub(super) wish: Wish<'a>,
+    pub(super) once: Option<&'a Once>,
+    pub(super) render: Render<'a>,
+}
+
+impl Workflow {
+    /// Carries a wish out: it is judged on the case as it is now, each time that somebody else was first.
+    pub(super) async fn change(&self, change: Change<'_>) -> Result<Answered, WorkflowError> {
+        for _ in 0..ATTEMPTS {
+            let remembered = match change.once {
+                Some(once) => match self.remembered(once).await? {
+                    Some(answered) => return Ok(answered),
+                    None => Some(once),
+                },
+                None => None,
+            };
+            let stored = self.store.case(change.case.clone()).await?;
+            let case = stored.as_ref().map(|stored| &stored.case);
+            let command = self.judged(change.caller, &change.wish, case).await?;
+            let at = self.clock.now();
+            let actor = actor(change.caller);
+            let outcome = decide(stored.as_ref().map(|stored| &stored.case), &command, &actor, at)?;
+            let rendered = (change.render)(&outcome);
+            if outcome.events.is_empty() {
+                return Ok(Answered { rendered, replayed: false });
+            }
+            let mut commit = commit_of(stored.as_ref(), &outcome, &actor, at);
+            self.take_slot(&outcome, &mut commit).await?;
+            if let Some(once) = remembered {
+                remember(once, &rendered, at, &mut commit);
+            }
+            let committed = match self.commit(commit).await {
+                Ok(committed) => committed,
+                Err(CommitError::Conflict { .. }) => continue,
+                Err(CommitError::Unavailable(cause)) => return Err(WorkflowError::Unavailable(cause)),
+                Err(CommitError::Unknown(cause)) => {
+                    tracing::error!(cause, "a commit's outcome is unknown");
+                    return Err(WorkflowError::Unconfirmed);
+                }
+            };
+            self.in_force(&committed).await?;
+            return Ok(Answered { rendered, replayed: false });
+        }
+        Err(WorkflowError::Busy)
+    }
+
+    /// The answer given before under this key, once what it told of is in force: a call that was interrupted while it
+    /// waited is retried and waits again in full (G1).
+    pub(super) async fn remembered(&self, once: &Once) -> Result<Option<Answered>, WorkflowError> {
+        let Some(Versioned { value, revision }) = self.store.remembered_answer(once.caller_and_key.clone()).await?
+        else {
+            return Ok(None);
+        };
+        if value.request_digest != once.request_digest {
+            return Err(WorkflowError::KeyReused);
+        }
+        let members = self.store.watch_members().borrow().clone();
+        self.in_force(&Committed { seq: crate::store::Seq(revision.0), members }).await?;
+        let rendered = Rendered { status: value.status, headers: value.headers, body: value.body };
+        Ok(Some(Answered { rendered, replayed: true }))
+    }
+
+    /// Commits, asking again while the outcome is unknown.
+    pub(super) async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
+        let mut outcome = self.store.commit(commit.clone()).await;
+        for _ in 0..UNKNOWN_ATTEMPTS {
+            match outcome {
+                Err(CommitError::Unknown(_)) => outcome = self.store.commit(commit.clone()).await,
+                Ok(_) | Err(CommitError::Conflict { .. } | CommitError::Unavailable(_)) => break,
+            }
+        }
+        outcome
+    }
+
+    /// Waits until every member that there was at the commit decides by it, or is gone (G1).
+    pub(super) async fn in_force(&self, committed: &Committed) -> Result<(), WorkflowError> {
+        let mut members = self.store.watch_members();
+        let everywhere = members.wait_for(|members| {
+            committed.members.iter().all(|needed| {
+                members.iter().find(|member| member.id == needed.id).is_none_or(|now| now.applied >= committed.seq)
+            })
+        });
+        match tokio::time::timeout(IN_FORCE_TIMEOUT, everywhere).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(WorkflowError::Unconfirmed),
+        }
+    }
+
+    /// A created access request takes the place of the one before it; of two created at once one gets it (R10).
+    async fn take_slot(&self, outcome: &Outcome, commit: &mut Commit) -> Result<(), WorkflowError> {
+        for event in &outcome.events {
+            let Event::AccessRequestCreated(id) = event else { continue };
+            let Some(request) = outcome.case.access_request(id) else { continue };
+            let slot = self.store.slot(request.support_request.clone(), request.resource_tenant.clone()).await?;
+            let taken = Slot {
+                support_request: request.support_request.clone(),
+                resource_tenant: request.resource_tenant.clone(),
+                access_request: id.clone(),
+            };
+            let object = Object::Slot(taken);
+            commit.preconditions.push(Precondition { key: object.key(), revision: slot.map(|slot| slot.revision) });
+            commit.writes.push(Write(object));
+        }
+        Ok(())
+    }
+}
+
+/// Who acts, as records and audit logs name them.
+pub(super) fn actor(caller: &Caller) -> Actor {
+    match caller.kind() {
+        CallerKind::Person(person) => Actor::Person(person.clone()),
+        CallerKind::Service { .. } | CallerKind::UnixSocket | CallerKind::InsecureLoopback => {
+            Actor::Service(caller.to_string())
+        }
+    }
+}
+
+/// A new transaction id: made once per decision, so that a retry of the same commit is known.
+pub(super) fn txn_id() -> String {
+    uuid::Uuid::now_v7().to_string()
+}
+
+/// Every object that was read must be as it was read; every object that changed is written.
+fn commit_of(stored: Option<&StoredCase>, outcome: &Outcome, actor: &Actor, at: Timestamp) -> Commit {
+    let case = &outcome.case;
+    let mut preconditions = Vec::new();
+    let mut writes = Vec::new();
+    let support_request = Object::SupportRequest(case.support_request.clone());
+    preconditions.push(Precondition {
+        key: support_request.key(),
+        revision: stored.map(|stored| stored.support_request_revision),
+    });
+    if stored.is_none_or(|stored| stored.case.support_request != case.support_request) {
+        writes.push(Write(support_request));
+    }
+    for request in &case.access_requests {
+        let before = stored.and_then(|stored| {
+            let requests = stored.case.access_requests.iter().zip(&stored.access_request_revisions);
+            requests.into_iter().find(|(before, _)| before.id == request.id)
+        });
+        let revision = before.map(|(_, revision)| *revision);
+        preconditions.push(Precondition { key: Key::AccessRequest(request.id.clone()), revision });
+        if before.is_none_or(|(before, _)| before != request) {
+            writes.push(Write(Object::AccessRequest(request.clone())));
+        }
+    }
+    let activities = activities(case, &outcome.events, actor, at);
+    Commit { txn_id: txn_id(), at, preconditions, writes, activities }
+}
+
+pub(super) fn remember(once: &Once, rendered: &Rendered, at: Timestamp, commit: &mut Commit) {
+    let answer = Object::RememberedAnswer(RememberedAnswer {
+        caller_and_key: once.caller_and_key.clone(),
+        request_digest: once.request_digest.clone(),
+        status: rendered.status,
+        headers: rendered.headers.clone(),
+        body: rendered.body.clone(),
+        at,
+    });
+    commit.preconditions.push(Precondition { key: answer.key(), revision: None });
+    commit.writes.push(Write(answer));
+}

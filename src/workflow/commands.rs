@@ -1,0 +1,345 @@
+//! Each command: whom it is asked of, which policy question settles it, which command of the model it becomes.
+
+use super::Workflow;
+use super::change::{Answered, Change, Once, Render, Rendered, remember, txn_id};
+use super::error::WorkflowError;
+use crate::identity::Caller;
+use crate::model::{
+    AccessRequestId, Case, Command, ConsentId, Narrowing, NewAccessRequest, NewSupportRequest, PersonId, Scope,
+    SupportRequestId, Tenant, TenantId,
+};
+use crate::policy::{Circumstances, EndpointName, Resource, WorkflowAction};
+use crate::store::{CaseRef, Commit, CommitError, Object, Precondition, Write};
+
+/// How a caller wants a command carried out.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Precise<'a> {
+    /// Only if the present version is one of these (`If-Match`); none: whatever it is.
+    pub if_match: Option<&'a [u32]>,
+    /// Once, under this idempotency key.
+    pub once: Option<&'a Once>,
+}
+
+/// What the ticketing system does to a support request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SupportRequestCommand {
+    /// Changes what it says.
+    Update {
+        /// The new summary, if it changes.
+        summary: Option<String>,
+        /// The customer's new setting, if it changes (R5).
+        advanced_diagnostic_information: Option<bool>,
+    },
+    /// Assigns an engineer or nobody (R3).
+    Assign(Option<PersonId>),
+    /// Closes it (R4).
+    Close,
+    /// Opens it again (R15).
+    Reopen,
+}
+
+/// What an engineer asks for (R10).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRequest {
+    /// Under which support request.
+    pub support_request: SupportRequestId,
+    /// Whose data.
+    pub resource_tenant: TenantId,
+    /// Why.
+    pub reason: String,
+}
+
+/// What an administrator does with their tenant's consent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConsentCommand {
+    /// Approves it within a scope (R9, R11).
+    Approve(Scope),
+    /// Rejects it (R12).
+    Reject,
+    /// Takes a part of it away (R9).
+    Narrow(Narrowing),
+    /// Removes the access (R13).
+    Revoke,
+}
+
+/// What a caller wishes of a case.
+pub(super) enum Wish<'a> {
+    /// To open it.
+    Open(&'a NewSupportRequest),
+    /// To change its support request, if it has one of these versions.
+    Change(&'a SupportRequestCommand, Option<&'a [u32]>),
+    /// To create an access request.
+    Create(&'a NewAccessRequest),
+    /// To withdraw an access request.
+    Cancel(&'a AccessRequestId),
+    /// To decide on a consent, if it has one of these versions.
+    Decide(&'a ConsentId, ConsentCommand, Option<&'a [u32]>),
+}
+
+impl Workflow {
+    /// Makes a tenant known, or renames it (R10). `render` is told whether it is new.
+    ///
+    /// # Errors
+    /// [`WorkflowError`].
+    pub async fn register_tenant(
+        &self,
+        caller: &Caller,
+        id: &TenantId,
+        display_name: &str,
+        precise: Precise<'_>,
+        render: &(dyn Fn(&Tenant, bool) -> Rendered + Send + Sync),
+    ) -> Result<Answered, WorkflowError> {
+        let endpoint = Resource::Endpoint(EndpointName::Ticketing);
+        self.judge.require(caller, WorkflowAction::RegisterTenant, endpoint, Circumstances::Nothing).await?;
+        if let Some(once) = precise.once
+            && let Some(answered) = self.remembered(once).await?
+        {
+            return Ok(answered);
+        }
+        let before = self.store.tenant(id.clone()).await?;
+        check_version(precise.if_match, before.as_ref().map_or(0, |before| before.value.version))?;
+        let version = before.as_ref().map_or(1, |before| before.value.version + 1);
+        let tenant = Tenant { id: id.clone(), display_name: display_name.to_owned(), version };
+        if let Some(before) = before.as_ref().filter(|before| before.value.display_name == display_name) {
+            return Ok(Answered { rendered: render(&before.value, false), replayed: false });
+        }
+        let rendered = render(&tenant, before.is_none());
+        let object = Object::Tenant(tenant);
+        let at = self.clock.now();
+        let mut commit = Commit {
+            txn_id: txn_id(),
+            at,
+            preconditions: vec![Precondition { key: object.key(), revision: before.map(|before| before.revision) }],
+            writes: vec![Write(object)],
+            activities: Vec::new(),
+        };
+        if let Some(once) = precise.once {
+            remember(once, &rendered, at, &mut commit);
+        }
+        match self.commit(commit).await {
+            Ok(committed) => self.in_force(&committed).await?,
+            Err(CommitError::Conflict { .. }) => return Err(WorkflowError::Busy),
+            Err(CommitError::Unavailable(cause)) => return Err(WorkflowError::Unavailable(cause)),
+            Err(CommitError::Unknown(_)) => return Err(WorkflowError::Unconfirmed),
+        }
+        Ok(Answered { rendered, replayed: false })
+    }
+
+    /// Opens a support request. Its tenant must be registered.
+    ///
+    /// # Errors
+    /// [`WorkflowError`].
+    pub async fn open_support_request(
+        &self,
+        caller: &Caller,
+        new: NewSupportRequest,
+        precise: Precise<'_>,
+        render: Render<'_>,
+    ) -> Result<Answered, WorkflowError> {
+        let case = CaseRef::SupportRequest(new.id.clone());
+        self.change(Change { case, caller, wish: Wish::Open(&new), once: precise.once, render }).await
+    }
+
+    /// Changes a support request.
+    ///
+    /// # Errors
+    /// [`WorkflowError`].
+    pub async fn change_support_request(
+        &self,
+        caller: &Caller,
+        id: &SupportRequestId,
+        command: SupportRequestCommand,
+        precise: Precise<'_>,
+        render: Render<'_>,
+    ) -> Result<Answered, WorkflowError> {
+        let wish = Wish::Change(&command, precise.if_match);
+        let case = CaseRef::SupportRequest(id.clone());
+        self.change(Change { case, caller, wish, once: precise.once, render }).await
+    }
+
+    /// Asks for access (R10).
+    ///
+    /// # Errors
+    /// [`WorkflowError`].
+    pub async fn create_access_request(
+        &self,
+        caller: &Caller,
+        new: &NewRequest,
+        once: Option<&Once>,
+        render: Render<'_>,
+    ) -> Result<Answered, WorkflowError> {
+        let created = NewAccessRequest {
+            id: new_id("ar", AccessRequestId::new)?,
+            resource_tenant_consent: new_id("co", ConsentId::new)?,
+            support_request_tenant_consent: new_id("co", ConsentId::new)?,
+            resource_tenant: new.resource_tenant.clone(),
+            reason: new.reason.clone(),
+        };
+        let case = CaseRef::SupportRequest(new.support_request.clone());
+        self.change(Change { case, caller, wish: Wish::Create(&created), once, render }).await
+    }
+
+    /// Withdraws an access request.
+    ///
+    /// # Errors
+    /// [`WorkflowError`].
+    pub async fn cancel_access_request(
+        &self,
+        caller: &Caller,
+        id: &AccessRequestId,
+        once: Option<&Once>,
+        render: Render<'_>,
+    ) -> Result<Answered, WorkflowError> {
+        let case = CaseRef::AccessRequest(id.clone());
+        self.change(Change { case, caller, wish: Wish::Cancel(id), once, render }).await
+    }
+
+    /// Decides on a consent, or takes away what it gave (R9, R11-R13).
+    ///
+    /// # Errors
+    /// [`WorkflowError`].
+    pub async fn decide_consent(
+        &self,
+        caller: &Caller,
+        id: &ConsentId,
+        command: ConsentCommand,
+        precise: Precise<'_>,
+        render: Render<'_>,
+    ) -> Result<Answered, WorkflowError> {
+        let wish = Wish::Decide(id, command, precise.if_match);
+        let case = CaseRef::Consent(id.clone());
+        self.change(Change { case, caller, wish, once: precise.once, render }).await
+    }
+
+    /// Asks the policies about a wish on the case as it is now, and gives the command that it becomes.
+    pub(super) async fn judged(
+        &self,
+        caller: &Caller,
+        wish: &Wish<'_>,
+        case: Option<&Case>,
+    ) -> Result<Command, WorkflowError> {
+        match *wish {
+            Wish::Open(new) => self.judged_opening(caller, new).await,
+            Wish::Change(command, if_match) => self.judged_ticketing(caller, case, command, if_match).await,
+            Wish::Create(new) => self.judged_creation(caller, case, new).await,
+            Wish::Cancel(id) => self.judged_cancellation(caller, case, id).await,
+            Wish::Decide(id, command, if_match) => self.judged_decision(caller, case, id, command, if_match).await,
+        }
+    }
+
+    async fn judged_opening(&self, caller: &Caller, new: &NewSupportRequest) -> Result<Command, WorkflowError> {
+        let endpoint = Resource::Endpoint(EndpointName::Ticketing);
+        self.judge.require(caller, WorkflowAction::ManageSupportRequests, endpoint, Circumstances::Nothing).await?;
+        if self.store.tenant(new.tenant.clone()).await?.is_none() {
+            let message = format!("`{}` is not registered: register the tenant first", new.tenant);
+            return Err(WorkflowError::Invalid { field: "tenant", message });
+        }
+        Ok(Command::OpenSupportRequest(new.clone()))
+    }
+
+    async fn judged_ticketing(
+        &self,
+        caller: &Caller,
+        case: Option<&Case>,
+        command: &SupportRequestCommand,
+        if_match: Option<&[u32]>,
+    ) -> Result<Command, WorkflowError> {
+        let endpoint = Resource::Endpoint(EndpointName::Ticketing);
+        self.judge.require(caller, WorkflowAction::ManageSupportRequests, endpoint, Circumstances::Nothing).await?;
+        let case = case.ok_or(WorkflowError::NotFound("support request"))?;
+        check_version(if_match, case.support_request.version)?;
+        Ok(match command.clone() {
+            SupportRequestCommand::Update { summary, advanced_diagnostic_information } => {
+                Command::UpdateSupportRequest { summary, advanced_diagnostic_information }
+            }
+            SupportRequestCommand::Assign(engineer) => Command::Assign(engineer),
+            SupportRequestCommand::Close => Command::Close,
+            SupportRequestCommand::Reopen => Command::Reopen,
+        })
+    }
+
+    async fn judged_creation(
+        &self,
+        caller: &Caller,
+        case: Option<&Case>,
+        new: &NewAccessRequest,
+    ) -> Result<Command, WorkflowError> {
+        let case = case.ok_or(WorkflowError::NotFound("support request"))?;
+        let resource = Resource::SupportRequest(&case.support_request);
+        // An engineer who may not know of the support request learns nothing about it.
+        self.visible(caller, WorkflowAction::ViewSupportRequest, resource, "support request").await?;
+        let registered = self.store.tenant(new.resource_tenant.clone()).await?.is_some();
+        let circumstances = Circumstances::Create { resource_tenant: &new.resource_tenant, registered };
+        self.judge.require(caller, WorkflowAction::CreateAccessRequest, resource, circumstances).await?;
+        Ok(Command::CreateAccessRequest(new.clone()))
+    }
+
+    async fn judged_cancellation(
+        &self,
+        caller: &Caller,
+        case: Option<&Case>,
+        id: &AccessRequestId,
+    ) -> Result<Command, WorkflowError> {
+        const NOUN: &str = "access request";
+        let case = case.ok_or(WorkflowError::NotFound(NOUN))?;
+        let request = case.access_request(id).ok_or(WorkflowError::NotFound(NOUN))?;
+        let resource = Resource::AccessRequest(request, &case.support_request);
+        self.visible(caller, WorkflowAction::ViewAccessRequest, resource, NOUN).await?;
+        self.judge.require(caller, WorkflowAction::CancelAccessRequest, resource, Circumstances::Nothing).await?;
+        Ok(Command::CancelAccessRequest(id.clone()))
+    }
+
+    async fn judged_decision(
+        &self,
+        caller: &Caller,
+        case: Option<&Case>,
+        id: &ConsentId,
+        command: ConsentCommand,
+        if_match: Option<&[u32]>,
+    ) -> Result<Command, WorkflowError> {
+        const NOUN: &str = "consent";
+        let case = case.ok_or(WorkflowError::NotFound(NOUN))?;
+        let (request, consent) = case.consent(id).ok_or(WorkflowError::NotFound(NOUN))?;
+        let (action, command) = match command {
+            ConsentCommand::Approve(scope) => {
+                (WorkflowAction::ApproveConsent, Command::ApproveConsent(id.clone(), scope))
+            }
+            ConsentCommand::Reject => (WorkflowAction::RejectConsent, Command::RejectConsent(id.clone())),
+            ConsentCommand::Narrow(to) => (WorkflowAction::NarrowConsent, Command::NarrowConsent(id.clone(), to)),
+            ConsentCommand::Revoke => (WorkflowAction::RevokeConsent, Command::RevokeConsent(id.clone())),
+        };
+        let resource = Resource::Consent(consent, request, &case.support_request);
+        self.visible(caller, WorkflowAction::ViewConsent, resource, NOUN).await?;
+        self.judge.require(caller, action, resource, Circumstances::Nothing).await?;
+        check_version(if_match, consent.version)?;
+        Ok(command)
+    }
+
+    /// Whether the caller may know of it. If not, the answer is that there is no such thing (R19).
+    pub(super) async fn visible(
+        &self,
+        caller: &Caller,
+        action: WorkflowAction,
+        resource: Resource<'_>,
+        noun: &'static str,
+    ) -> Result<(), WorkflowError> {
+        let judgement = self.judge.judge(caller, action, resource, Circumstances::Nothing).await?;
+        if judgement.allowed { Ok(()) } else { Err(WorkflowError::NotFound(noun)) }
+    }
+}
+
+fn check_version(if_match: Option<&[u32]>, present: u32) -> Result<(), WorkflowError> {
+    match if_match {
+        Some(versions) if !versions.contains(&present) => Err(WorkflowError::Outdated { present }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// A random id: nothing about order, time or other ids can be read off it (R19).
+fn new_id<I>(
+    prefix: &'static str,
+    make: impl Fn(&str) -> Result<I, crate::model::InvalidId>,
+) -> Result<I, WorkflowError> {
+    let text = format!("{prefix}-{}", uuid::Uuid::new_v4().simple());
+    make(&text).map_err(|error| WorkflowError::invalid("id", &error))
+}
