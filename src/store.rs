@@ -331,6 +331,9 @@ pub trait Store: Send + Sync + fmt::Debug {
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<NumberedActivity>, StoreError>>;
 
-    /// Whether the store can be read and written, and if not, why.
+    /// Whether the store can be read and written.
+    ///
+    /// # Errors
+    /// Why not.
     fn health(&self) -> Result<(), String>;
 }
