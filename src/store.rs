@@ -4,6 +4,8 @@
 //! does not: rules, rights, and any picture of who may read what. A store keeps what it was given, or says that it did
 //! not, and never half of it.
 
+#[cfg(test)]
+mod contract;
 mod object;
 pub mod sqlite;
 

@@ -12,6 +12,8 @@ mod lists;
 mod objects;
 mod readers;
 mod schema;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::collections::VecDeque;
