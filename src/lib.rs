@@ -2,7 +2,9 @@
 //!
 //! The rooms of this crate and who may know whom are drawn in `ARCHITECTURE.md`; a test keeps the drawing true.
 
+pub mod app;
 pub mod audit;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod decision;

@@ -273,7 +273,8 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Follows the changes after `from`.
     ///
     /// # Errors
-    /// [`StoreError::Compacted`] when they are no longer kept.
+    /// [`StoreError::Compacted`] when they are no longer kept, [`StoreError::Damaged`] when the store has not come so
+    /// far.
     fn changes(&self, from: Seq) -> Result<Box<dyn ChangeFeed>, StoreError>;
 
     /// Reads a whole case at one moment.
@@ -289,11 +290,11 @@ pub trait Store: Send + Sync + fmt::Debug {
         resource_tenant: TenantId,
     ) -> BoxFuture<'_, Result<Option<Versioned<Slot>>, StoreError>>;
 
-    /// Reads the answer that was given before under this idempotency key.
+    /// Reads the answer that was given before under this idempotency key, and the place of the commit that it tells of.
     fn remembered_answer(
         &self,
         caller_and_key: String,
-    ) -> BoxFuture<'_, Result<Option<Versioned<RememberedAnswer>>, StoreError>>;
+    ) -> BoxFuture<'_, Result<Option<(Seq, RememberedAnswer)>, StoreError>>;
 
     /// Forgets remembered answers given before this time. Returns how many.
     fn forget_answers(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>>;

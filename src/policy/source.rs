@@ -26,9 +26,9 @@ pub struct BundleSource {
 }
 
 /// The file that holds the schema, in a bundle's `schemas/`.
-pub const SCHEMA_FILE: &str = "schemas/support_access.cedarschema";
+const SCHEMA_FILE: &str = "schemas/support_access.cedarschema";
 /// The file that holds the role catalogue, in a bundle's `schemas/`.
-pub const ROLES_FILE: &str = "schemas/entra-roles.json";
+const ROLES_FILE: &str = "schemas/entra-roles.json";
 
 /// A bundle's file may not be larger than this many bytes.
 const LARGEST_FILE_BYTES: u64 = 4 * 1024 * 1024;

@@ -642,7 +642,7 @@ pub(super) async fn answers_are_remembered_and_forgotten(store: Arc<dyn Store>) 
         store.commit(once).await.unwrap();
     }
     let read = store.remembered_answer("tool/1".to_owned()).await.unwrap().unwrap();
-    assert_eq!(read.value, remembered("tool/1", 1));
+    assert_eq!(read.1, remembered("tool/1", 1));
     assert_eq!(store.forget_answers(at(2)).await.unwrap(), 2);
     assert_eq!(store.forget_answers(at(2)).await.unwrap(), 0);
     assert_eq!(store.remembered_answer("tool/1".to_owned()).await.unwrap(), None);

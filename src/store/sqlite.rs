@@ -270,10 +270,13 @@ impl Store for SqliteStore {
     fn remembered_answer(
         &self,
         caller_and_key: String,
-    ) -> BoxFuture<'_, Result<Option<Versioned<RememberedAnswer>>, StoreError>> {
+    ) -> BoxFuture<'_, Result<Option<(Seq, RememberedAnswer)>, StoreError>> {
         Box::pin(self.readers.read(move |connection| {
             let sql = "SELECT seq, body FROM remembered_answer WHERE caller_and_key = ?1";
-            objects::read(connection, &Key::RememberedAnswer(caller_and_key.clone()), sql, [&caller_and_key])
+            let key = Key::RememberedAnswer(caller_and_key.clone());
+            let read: Option<Versioned<RememberedAnswer>> = objects::read(connection, &key, sql, [&caller_and_key])?;
+            // Here, an object's revision is the place of the commit that wrote it.
+            Ok(read.map(|Versioned { revision, value }| (Seq(revision.0), value)))
         }))
     }
 

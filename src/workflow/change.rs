@@ -8,8 +8,7 @@ use super::error::WorkflowError;
 use crate::identity::{Caller, CallerKind};
 use crate::model::{Actor, Event, Outcome, Timestamp, activities, decide};
 use crate::store::{
-    CaseRef, Commit, CommitError, Committed, Key, Object, Precondition, RememberedAnswer, Slot, StoredCase, Versioned,
-    Write,
+    CaseRef, Commit, CommitError, Committed, Key, Object, Precondition, RememberedAnswer, Slot, StoredCase, Write,
 };
 
 /// How often a change is decided anew because somebody else was first, before the caller is asked to retry.
@@ -106,15 +105,14 @@ impl Workflow {
     /// The answer given before under this key, once what it told of is in force: a call that was interrupted while it
     /// waited is retried and waits again in full (G1).
     pub(super) async fn remembered(&self, once: &Once) -> Result<Option<Answered>, WorkflowError> {
-        let Some(Versioned { value, revision }) = self.store.remembered_answer(once.caller_and_key.clone()).await?
-        else {
+        let Some((seq, value)) = self.store.remembered_answer(once.caller_and_key.clone()).await? else {
             return Ok(None);
         };
         if value.request_digest != once.request_digest {
             return Err(WorkflowError::KeyReused);
         }
         let members = self.store.watch_members().borrow().clone();
-        self.in_force(&Committed { seq: crate::store::Seq(revision.0), members }).await?;
+        self.in_force(&Committed { seq, members }).await?;
         let rendered = Rendered { status: value.status, headers: value.headers, body: value.body };
         Ok(Some(Answered { rendered, replayed: true }))
     }

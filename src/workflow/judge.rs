@@ -199,8 +199,12 @@ fn principal<'a>(caller: &'a Caller, name: &'a str, action: WorkflowAction) -> P
             // A person without a tenant cannot be built; if one were, nothing would be permitted.
             None => Principal::Service { name, vendor: false, app_roles: &[] },
         },
-        CallerKind::Service { .. } | CallerKind::UnixSocket | CallerKind::InsecureLoopback => {
+        CallerKind::Service { .. } => {
             Principal::Service { name, vendor: caller.vendor(), app_roles: caller.app_roles() }
+        }
+        // Whoever opened a local listener runs this sidecar: the vendor.
+        CallerKind::UnixSocket | CallerKind::InsecureLoopback => {
+            Principal::Service { name, vendor: true, app_roles: &[] }
         }
     }
 }

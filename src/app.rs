@@ -1,0 +1,220 @@
+//! Where the concrete parts are joined: the one place that names a concrete store.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinHandle;
+
+use crate::audit::{DecisionIds, DecisionLog, LogError};
+use crate::clock::Clock;
+use crate::config::{Config, TenantSettings};
+use crate::decision::Decisions;
+use crate::http::{Edge, Limits, Listeners, Serving, serve};
+use crate::identity::{Identity, InvalidIdentitySettings};
+use crate::model::Tenant;
+use crate::policy::{Bundle, BundleSource, LoadError, Policies};
+use crate::replica::{Replica, follow};
+use crate::store::sqlite::SqliteStore;
+use crate::store::{Commit, CommitError, MemberId, Object, Precondition, Store, StoreError, Write};
+use crate::workflow::Workflow;
+
+/// How often keys are read again and old answers forgotten.
+const HOUSEKEEPING: Duration = Duration::from_secs(60 * 60);
+
+/// Why the service cannot start. Nothing was changed but what starting itself changes.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The bundle is not good (G6).
+    #[error("the policies are not good enough to serve:\n{0}")]
+    Policies(#[from] LoadError),
+    /// The settings about issuers cannot be used.
+    #[error("identity: {0}")]
+    Identity(#[from] InvalidIdentitySettings),
+    /// The store cannot be used.
+    #[error("store: {0}")]
+    Store(#[from] StoreError),
+    /// The decision log cannot be used.
+    #[error("decision log: {0}")]
+    Log(#[from] LogError),
+    /// A tenant of the configuration could not be registered.
+    #[error("tenant `{id}` of the configuration: {cause}")]
+    Tenant {
+        /// Which.
+        id: String,
+        /// Why.
+        cause: CommitError,
+    },
+    /// A listener could not be bound.
+    #[error(transparent)]
+    Listen(#[from] std::io::Error),
+}
+
+/// The service at work.
+#[derive(Debug)]
+pub struct App {
+    edge: Arc<Edge>,
+    serving: Serving,
+    store: Arc<SqliteStore>,
+    log: Arc<DecisionLog>,
+    tasks: Vec<JoinHandle<()>>,
+    address: SocketAddr,
+}
+
+impl App {
+    /// Starts everything that the settings name, and returns when it is ready to answer.
+    ///
+    /// # Errors
+    /// [`StartError`] saying which part and why.
+    pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let bundle = load_bundle(config)?;
+        let identity = Identity::new(config.identity.clone(), bundle.roles().known(), Arc::clone(&clock))?;
+        let log = Arc::new(DecisionLog::open(&config.decision_log, Arc::clone(&clock))?);
+        let sqlite = Arc::new(SqliteStore::open(&config.store.path)?);
+        let store: Arc<dyn Store> = Arc::<SqliteStore>::clone(&sqlite);
+        for tenant in &config.tenants {
+            register(&*store, tenant, &*clock).await?;
+        }
+        // Bound before anything is promised: an address in use must fail the start.
+        let listeners = Listeners::bind(&config.server).await?;
+        let address = listeners.local_addr()?;
+
+        let policies = Arc::new(Policies::new(bundle));
+        let replica = Arc::new(Replica::new());
+        let ids = Arc::new(DecisionIds::new());
+        let member = MemberId(format!("embedded-{}", std::process::id()));
+        let following = tokio::spawn(follow(Arc::clone(&replica), Arc::clone(&store), member));
+        let edge = Arc::new(Edge {
+            identity,
+            decisions: Decisions::new(
+                Arc::clone(&policies),
+                Arc::clone(&replica),
+                Arc::clone(&clock),
+                Arc::clone(&ids),
+                config.decision.cache_capacity,
+            ),
+            workflow: Workflow::new(store, Arc::clone(&policies), Arc::clone(&clock), Arc::clone(&log), ids),
+            log: Arc::clone(&log),
+            replica: Arc::clone(&replica),
+            policies,
+            clock,
+            limits: Limits {
+                body_bytes: config.server.max_body_bytes,
+                batch: config.server.max_batch,
+                read_timeout: config.server.read_timeout(),
+            },
+            public_url: config.public_url(address),
+            insecure_loopback: config.server.insecure_loopback,
+        });
+        wait_until_fresh(&replica).await;
+        let serving = serve(listeners, &edge, &config.server);
+        let housekeeping = tokio::spawn(keep_house(Arc::clone(&edge)));
+        Ok(Self { edge, serving, store: sqlite, log, tasks: vec![following, housekeeping], address })
+    }
+
+    /// Checks what can be checked without starting: policies and issuers.
+    ///
+    /// # Errors
+    /// [`StartError`].
+    pub fn check(config: &Config) -> Result<(), StartError> {
+        let bundle = load_bundle(config)?;
+        let clock: Arc<dyn Clock> = Arc::new(crate::clock::SystemClock::new());
+        Identity::new(config.identity.clone(), bundle.roles().known(), clock)?;
+        Ok(())
+    }
+
+    /// The TCP address it listens on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its parts, for benchmarks and for reloading policies.
+    #[must_use]
+    pub fn edge(&self) -> &Arc<Edge> {
+        &self.edge
+    }
+
+    /// The embedded store, for benchmarks that fill it.
+    #[must_use]
+    pub fn store(&self) -> &Arc<SqliteStore> {
+        &self.store
+    }
+
+    /// Puts the bundle that the settings name, as it is now, in place of the one in force (G6).
+    ///
+    /// # Errors
+    /// [`LoadError`]; the bundle in force stays.
+    pub fn reload_policies(&self, config: &Config) -> Result<(), LoadError> {
+        self.edge.policies.replace(load_bundle(config)?);
+        Ok(())
+    }
+
+    /// Stops: no new connections, requests under way finish, everything recorded reaches the disk.
+    ///
+    /// # Errors
+    /// [`LogError`] when the decision log could not be flushed.
+    pub async fn stop(self) -> Result<(), LogError> {
+        self.serving.stop().await;
+        for task in self.tasks {
+            task.abort();
+        }
+        let flushed = self.log.flush().await;
+        self.store.close();
+        flushed
+    }
+}
+
+fn load_bundle(config: &Config) -> Result<Bundle, LoadError> {
+    let source = match &config.policy.directory {
+        Some(directory) => BundleSource::read(directory)?,
+        None => BundleSource::shipped(),
+    };
+    Bundle::load(&source)
+}
+
+/// Registers a tenant of the configuration, or renames it (R10).
+async fn register(store: &dyn Store, tenant: &TenantSettings, clock: &dyn Clock) -> Result<(), StartError> {
+    let before = store.tenant(tenant.id.clone()).await?;
+    if before.as_ref().is_some_and(|before| before.value.display_name == tenant.display_name) {
+        return Ok(());
+    }
+    let version = before.as_ref().map_or(1, |before| before.value.version + 1);
+    let object = Object::Tenant(Tenant { id: tenant.id.clone(), display_name: tenant.display_name.clone(), version });
+    let commit = Commit {
+        txn_id: uuid::Uuid::now_v7().to_string(),
+        at: clock.now(),
+        preconditions: vec![Precondition { key: object.key(), revision: before.map(|before| before.revision) }],
+        writes: vec![Write(object)],
+        activities: Vec::new(),
+    };
+    match store.commit(commit).await {
+        Ok(_) => Ok(()),
+        Err(cause) => Err(StartError::Tenant { id: tenant.id.to_string(), cause }),
+    }
+}
+
+/// Waits a little for the first picture, so that whoever sees the listener sees a ready service. A store that cannot be
+/// followed does not stop the start: readiness says why, and nothing is allowed meanwhile (G4).
+async fn wait_until_fresh(replica: &Replica) {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    const STEP: Duration = Duration::from_millis(2);
+    let fresh = async {
+        while let Err(crate::replica::NotFresh::Bootstrapping) = replica.fresh() {
+            tokio::time::sleep(STEP).await;
+        }
+    };
+    if tokio::time::timeout(PATIENCE, fresh).await.is_err() {
+        tracing::warn!("the facts are still being loaded; serving denials until they are");
+    }
+}
+
+async fn keep_house(edge: Arc<Edge>) {
+    loop {
+        tokio::time::sleep(HOUSEKEEPING).await;
+        edge.identity.refresh_all().await;
+        if let Err(error) = edge.workflow.forget_old_answers().await {
+            tracing::warn!(error = %error, "old answers could not be forgotten");
+        }
+    }
+}

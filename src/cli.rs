@@ -1,0 +1,36 @@
+//! The command line: one small file a subcommand; no logic.
+
+mod serve;
+mod telemetry;
+mod token;
+
+use clap::{Parser, Subcommand};
+
+/// The authorization sidecar between a vendor's support engineers and its customers' diagnostic data.
+#[derive(Debug, Parser)]
+#[command(name = "consentry", version, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the sidecar until it is told to stop (SIGTERM or SIGINT).
+    Serve(serve::Serve),
+    /// Mints a token from a local key, for development alone.
+    Token(token::Token),
+}
+
+impl Cli {
+    /// Carries out the command.
+    ///
+    /// # Errors
+    /// Whatever stopped it, for people to read.
+    pub fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Serve(serve) => serve.run(),
+            Command::Token(token) => token.run(),
+        }
+    }
+}

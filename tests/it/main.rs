@@ -1,0 +1,16 @@
+//! Tests that use the product from outside: over HTTP, the command line, and processes that are killed.
+//!
+//! One binary, a module a topic. `support` holds the harness.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    unreachable_pub,
+    missing_docs
+)]
+
+mod story;
+mod support;

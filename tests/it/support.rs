@@ -1,0 +1,7 @@
+//! The harness: a real server on a real store in a temporary folder, people with real tokens, and a clock turned by hand.
+
+mod house;
+mod person;
+
+pub use house::House;
+pub use person::{Person, Reply};
