@@ -38,7 +38,7 @@ pub(super) struct Token {
     /// A directory role, by template id or by name ("Global Administrator"). May be given more than once.
     #[arg(long = "role", value_name = "ROLE")]
     roles: Vec<String>,
-    /// An app role, such as SupportEngineer. May be given more than once.
+    /// An app role, such as `SupportEngineer`. May be given more than once.
     #[arg(long = "app-role", value_name = "APP_ROLE")]
     app_roles: Vec<AppRole>,
     /// The token is a program's, not a person's.

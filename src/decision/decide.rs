@@ -95,13 +95,11 @@ impl Decisions {
     }
 
     fn facts(&self, question: &ReadQuestion<'_>) -> Result<Option<Arc<LiveCase>>, Undecided> {
-        match question.support_request {
-            Some(id) => Ok(self.replica.facts(id)?),
-            None => {
-                self.replica.fresh()?;
-                Ok(None)
-            }
+        if let Some(id) = question.support_request {
+            return Ok(self.replica.facts(id)?);
         }
+        self.replica.fresh()?;
+        Ok(None)
     }
 }
 

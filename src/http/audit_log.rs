@@ -92,7 +92,7 @@ impl Listing {
             from: time("from", &self.from)?,
             to: time("to", &self.to)?,
             kind: self.activity.as_deref().map(kind).transpose()?,
-            actor: self.actor.as_deref().map(|actor| id("actor", actor, |id| id.parse::<PersonId>())).transpose()?,
+            actor: self.actor.as_deref().map(|actor| id("actor", actor, str::parse::<PersonId>)).transpose()?,
             support_request: self
                 .support_request
                 .as_deref()

@@ -1,5 +1,7 @@
 //! `If-Match`, `ETag` and `Idempotency-Key`: how a caller says "this version" and "only once".
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, HeaderValue, Method, header};
 use sha2::{Digest, Sha256};
 
@@ -55,7 +57,7 @@ pub(super) fn once(
         digest.update((part.len() as u64).to_be_bytes());
         digest.update(part);
     }
-    let request_digest = digest.finalize().iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+    let request_digest = URL_SAFE_NO_PAD.encode(digest.finalize());
     Ok(Some(Once { caller_and_key: format!("{caller} {key}"), request_digest }))
 }
 

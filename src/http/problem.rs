@@ -5,14 +5,18 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use crate::audit::LogError;
-use crate::decision::{InvalidQuestion, PolicyRef, Reason, Undecided};
+use crate::decision::{InvalidQuestion, PolicyRef, Undecided};
 use crate::identity::TokenRefused;
 use crate::model::Refusal;
 use crate::workflow::{Denied, WorkflowError};
 
 /// An error as callers see it.
+#[derive(Debug, Clone)]
+pub struct Problem(Box<Details>);
+
+/// Its members, in the order in which they are written.
 #[derive(Debug, Clone, Serialize)]
-pub struct Problem {
+struct Details {
     #[serde(rename = "type")]
     kind: String,
     title: &'static str,
@@ -27,8 +31,6 @@ pub struct Problem {
     decision: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     decision_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<Reason>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     policies: Vec<PolicyRef>,
     /// The present status of what the caller wanted to change, as far as they may know it.
@@ -43,7 +45,7 @@ impl Problem {
     #[must_use]
     pub fn new(status: StatusCode, code: impl Into<String>, detail: impl Into<String>) -> Self {
         let code = code.into();
-        Self {
+        Self(Box::new(Details {
             kind: format!("urn:consentry:problem:{code}"),
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
@@ -52,17 +54,18 @@ impl Problem {
             field: None,
             decision: None,
             decision_id: None,
-            reason: None,
             policies: Vec::new(),
             present_status: None,
             headers: Vec::new(),
-        }
+        }))
     }
 
     /// A malformed part of a request.
     #[must_use]
     pub fn invalid(field: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { field: Some(field.into()), ..Self::new(StatusCode::BAD_REQUEST, "invalid_request", detail) }
+        let mut problem = Self::new(StatusCode::BAD_REQUEST, "invalid_request", detail);
+        problem.0.field = Some(field.into());
+        problem
     }
 
     /// There is no such thing, or not for the caller: the same bytes for both (R19).
@@ -80,45 +83,47 @@ impl Problem {
 
     /// As an answer to a question: not an allow.
     #[must_use]
-    pub fn as_decision(self) -> Self {
-        Self { decision: Some(false), ..self }
+    pub fn as_decision(mut self) -> Self {
+        self.0.decision = Some(false);
+        self
     }
 
     /// With a header.
     #[must_use]
     pub fn with_header(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
-        self.headers.push((name, value));
+        self.0.headers.push((name, value));
         self
     }
 
     /// The status.
     #[must_use]
-    pub const fn status(&self) -> u16 {
-        self.status
+    pub fn status(&self) -> u16 {
+        self.0.status
     }
 
     /// The sentence.
     #[must_use]
     pub fn detail(&self) -> &str {
-        &self.detail
+        &self.0.detail
     }
 
     /// The field, if it is about one.
     #[must_use]
     pub fn field(&self) -> Option<&str> {
-        self.field.as_deref()
+        self.0.field.as_deref()
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         // Strings and numbers of ours: they serialise.
-        let body = serde_json::to_vec(&self).unwrap_or_default();
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let Self(details) = self;
+        let body = serde_json::to_vec(&details).unwrap_or_default();
+        let status = StatusCode::from_u16(details.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        for (name, value) in self.headers {
+        for (name, value) in details.headers {
             headers.insert(name, value);
         }
         response
@@ -152,8 +157,7 @@ impl From<Undecided> for Problem {
 
 impl From<LogError> for Problem {
     fn from(error: LogError) -> Self {
-        // The cause is the operator's business; it is traced where it happened and shown by readiness.
-        Self::unavailable(error.code(), "the decision could not be recorded, so it is not answered").as_decision()
+        unrecorded(&error).as_decision()
     }
 }
 
@@ -176,7 +180,7 @@ impl From<WorkflowError> for Problem {
             WorkflowError::Busy => {
                 Self::new(StatusCode::CONFLICT, "busy", "others are changing this at the same moment: try again")
             }
-            WorkflowError::Unrecorded(error) => Self { decision: None, ..Self::from(error) },
+            WorkflowError::Unrecorded(error) => unrecorded(&error),
             WorkflowError::Unavailable(cause) => {
                 tracing::error!(cause, "the store is unavailable");
                 Self::unavailable("store_unavailable", "the store cannot be used now; nothing was changed")
@@ -189,49 +193,42 @@ impl From<WorkflowError> for Problem {
     }
 }
 
+/// A decision that is not in the log is not answered (G3). The cause is the operator's business: it is traced where it
+/// happened, and readiness shows it.
+fn unrecorded(error: &LogError) -> Problem {
+    Problem::unavailable(error.code(), "the decision could not be recorded, so it is not answered")
+}
+
 impl Problem {
     fn denied(denied: Denied) -> Self {
         let Denied { decision_id, reason, policies } = denied;
-        Self {
-            decision_id: Some(decision_id.to_string()),
-            policies,
-            ..Self::new(StatusCode::FORBIDDEN, reason.code.clone(), reason.message.clone())
-        }
+        let mut problem = Self::new(StatusCode::FORBIDDEN, reason.code, reason.message);
+        problem.0.decision_id = Some(decision_id.to_string());
+        problem.0.policies = policies;
+        problem
     }
 
     fn refused(refusal: &Refusal) -> Self {
-        let (status, field) = match refusal {
-            Refusal::UnknownSupportRequest => (StatusCode::NOT_FOUND, None),
-            Refusal::UnknownAccessRequest => (StatusCode::NOT_FOUND, None),
-            Refusal::UnknownConsent => (StatusCode::NOT_FOUND, None),
-            Refusal::NoCategory => (StatusCode::BAD_REQUEST, Some("categories")),
-            Refusal::EndTimePassed => (StatusCode::BAD_REQUEST, Some("until")),
-            Refusal::NotAPerson => (StatusCode::FORBIDDEN, None),
+        let (status, field, present_status) = match refusal {
+            Refusal::UnknownSupportRequest | Refusal::UnknownAccessRequest | Refusal::UnknownConsent => {
+                (StatusCode::NOT_FOUND, None, None)
+            }
+            Refusal::NotAPerson => (StatusCode::FORBIDDEN, None, None),
+            Refusal::NoCategory => (StatusCode::BAD_REQUEST, Some("categories"), None),
+            Refusal::EndTimePassed => (StatusCode::BAD_REQUEST, Some("until"), None),
+            Refusal::NotPending(present) | Refusal::NotApproved(present) => {
+                (StatusCode::CONFLICT, None, Some(present.as_str()))
+            }
+            Refusal::SupportRequestClosed => (StatusCode::CONFLICT, None, Some("closed")),
+            Refusal::SupportRequestOpen => (StatusCode::CONFLICT, None, Some("open")),
             Refusal::SupportRequestExists
-            | Refusal::SupportRequestClosed
-            | Refusal::SupportRequestOpen
             | Refusal::AccessRequestLive(_)
             | Refusal::AccessRequestEnded
-            | Refusal::NotPending(_)
-            | Refusal::NotApproved(_)
-            | Refusal::Wider => (StatusCode::CONFLICT, None),
+            | Refusal::Wider => (StatusCode::CONFLICT, None, None),
         };
-        let present_status = match refusal {
-            Refusal::NotPending(status) | Refusal::NotApproved(status) => Some(status.as_str()),
-            Refusal::SupportRequestClosed => Some("closed"),
-            Refusal::SupportRequestOpen => Some("open"),
-            Refusal::NotAPerson
-            | Refusal::SupportRequestExists
-            | Refusal::UnknownSupportRequest
-            | Refusal::AccessRequestLive(_)
-            | Refusal::UnknownAccessRequest
-            | Refusal::UnknownConsent
-            | Refusal::AccessRequestEnded
-            | Refusal::NoCategory
-            | Refusal::EndTimePassed
-            | Refusal::Wider => None,
-        };
-        let field = field.map(ToOwned::to_owned);
-        Self { field, present_status, ..Self::new(status, refusal.code(), refusal.to_string()) }
+        let mut problem = Self::new(status, refusal.code(), refusal.to_string());
+        problem.0.field = field.map(ToOwned::to_owned);
+        problem.0.present_status = present_status;
+        problem
     }
 }

@@ -184,5 +184,5 @@ fn show(status: u16, location: Option<&str>, outcome: &Outcome) -> Rendered {
 }
 
 fn assignee(given: Option<&str>) -> Result<Option<PersonId>, Problem> {
-    given.map(|person| id("assignee", person, |person| person.parse::<PersonId>())).transpose()
+    given.map(|person| id("assignee", person, str::parse::<PersonId>)).transpose()
 }

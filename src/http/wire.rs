@@ -90,6 +90,7 @@ pub(super) struct Item<'a> {
 
 /// A batch.
 #[derive(Debug, Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the protocol's own member names")]
 pub(super) struct Evaluations<'a> {
     #[serde(default, borrow)]
     pub(super) subject: Option<Entity<'a>>,

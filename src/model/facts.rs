@@ -119,8 +119,10 @@ impl CaseFacts {
         if self.access_requests.iter().any(speaks_already) {
             return self.clone();
         }
-        let others = self.access_requests.iter().filter(|other| other.resource_tenant != facts.resource_tenant);
-        let access_requests = others.cloned().chain(std::iter::once(facts.clone())).collect();
+        let mut access_requests = self.access_requests.to_vec();
+        access_requests.retain(|other| other.resource_tenant != facts.resource_tenant);
+        access_requests.push(facts);
+        let access_requests = access_requests.into();
         Self { access_requests, ..self.clone() }
     }
 

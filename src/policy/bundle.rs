@@ -299,5 +299,6 @@ fn version_of(source: &BundleSource) -> PolicyVersion {
         digest.update(file.text.as_bytes());
     }
     let digest = digest.finalize();
-    PolicyVersion(digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    let first: u64 = digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
+    PolicyVersion(format!("{first:016x}"))
 }

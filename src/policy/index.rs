@@ -152,23 +152,22 @@ fn scope_condition(variable: Var, constraint: &PrincipalOrResourceConstraint) ->
 
 /// Whether a condition reads `context.now`, or takes the context as a whole so that it could.
 fn reads_clock(condition: &Expr) -> bool {
-    let attribute_of_context = |expression: &&Expr| match expression.expr_kind() {
-        ast::ExprKind::GetAttr { expr, attr } | ast::ExprKind::HasAttr { expr, attr } => {
-            matches!(expr.expr_kind(), ast::ExprKind::Var(Var::Context)).then(|| attr.as_str() == "now")
-        }
-        _ => None,
-    };
-    let whole = condition
-        .subexpressions()
-        .filter(|expression| matches!(expression.expr_kind(), ast::ExprKind::Var(Var::Context)))
-        .count();
-    let mut by_attribute = 0;
+    let is_context = |expression: &Expr| matches!(expression.expr_kind(), ast::ExprKind::Var(Var::Context));
+    let (mut mentioned, mut by_attribute) = (0, 0);
     for expression in condition.subexpressions() {
-        match attribute_of_context(&expression) {
-            Some(true) => return true,
-            Some(false) => by_attribute += 1,
-            None => {}
+        if is_context(expression) {
+            mentioned += 1;
+        }
+        let (ast::ExprKind::GetAttr { expr, attr } | ast::ExprKind::HasAttr { expr, attr }) = expression.expr_kind()
+        else {
+            continue;
+        };
+        if is_context(expr) {
+            if attr.as_str() == "now" {
+                return true;
+            }
+            by_attribute += 1;
         }
     }
-    whole > by_attribute
+    mentioned > by_attribute
 }

@@ -92,7 +92,7 @@ impl std::error::Error for LoadError {}
 pub(super) fn problems(file: &str, text: &str, diagnostic: &dyn miette::Diagnostic) -> Vec<Problem> {
     let help = diagnostic.help().map(|help| help.to_string());
     let label = diagnostic.labels().and_then(|mut labels| labels.next());
-    let offset = label.as_ref().map(|label| label.offset());
+    let offset = label.as_ref().map(miette::LabeledSpan::offset);
     let detail = label.as_ref().and_then(|label| label.label()).map(|label| format!(": {label}")).unwrap_or_default();
     vec![Problem {
         place: offset.map(|offset| Place::of(file, text, offset)),

@@ -154,9 +154,10 @@ impl Workflow {
         if !self.judge.sees(caller, WorkflowAction::ViewConsent, resource, now) {
             return self.unknown(caller, question).await;
         }
-        let circumstances = match question.action == WorkflowAction::ViewApprovedAccess {
-            true => Circumstances::ViewApproved { now },
-            false => Circumstances::Nothing,
+        let circumstances = if question.action == WorkflowAction::ViewApprovedAccess {
+            Circumstances::ViewApproved { now }
+        } else {
+            Circumstances::Nothing
         };
         let judgement = self.judge.judge(caller, question.action, resource, circumstances).await?;
         let command = match question.action {
