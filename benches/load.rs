@@ -1,6 +1,6 @@
 //! Decisions over HTTP, beside a bare axum handler that parses the same JSON and gives the same bytes.
 //!
-//! `cargo bench --bench load -- [--cases 1000,100000] [--connections 1,16] [--rounds 5] [--seconds 2]`
+//! `cargo bench --bench load -- [--cases 1000,100000] [--connections 1,16] [--rounds 5] [--seconds 2] [--log written]`
 //!
 //! Both servers run as processes of their own on one core, the load on the other; rounds are interleaved, medians are
 //! compared. Read the ratios: absolute rates on a shared machine say little. Loopback only, and it ends by itself.
@@ -65,7 +65,7 @@ fn compare(arguments: &[String]) -> Result<(), Failure> {
     for n in cases {
         let folder = tempfile::tempdir()?;
         runtime.block_on(fill(&folder.path().join("store.db"), n))?;
-        let token = prepare(folder.path())?;
+        let token = prepare(folder.path(), &option(arguments, "log", "written"))?;
         let ours = Server::start(&["serve-ours", &folder.path().display().to_string()])?;
         println!("{n} live access requests: ready in {:?}, {} MB resident", ours.ready_in, ours.resident_mb()?);
         let asked = questions(n, HOT);
@@ -89,7 +89,7 @@ fn compare(arguments: &[String]) -> Result<(), Failure> {
 }
 
 /// Settings, key and a token for the tooling.
-fn prepare(folder: &Path) -> Result<String, Failure> {
+fn prepare(folder: &Path, log_mode: &str) -> Result<String, Failure> {
     let key = DevelopmentKey::generate()?;
     std::fs::write(folder.join("jwks.json"), key.jwks())?;
     let shown = folder.display();
@@ -101,6 +101,7 @@ fn prepare(folder: &Path) -> Result<String, Failure> {
             server.listen = "127.0.0.1:0"
             store.path = "{shown}/store.db"
             decision_log.path = "{shown}/decisions.jsonl"
+            decision_log.mode = "{log_mode}"
             [identity]
             vendor_tenants = ["vendor"]
             [[identity.issuers]]
