@@ -68,7 +68,7 @@ impl App {
     /// [`StartError`] saying which part and why.
     pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let bundle = load_bundle(config)?;
-        let identity = Identity::new(config.identity.clone(), bundle.roles().known(), Arc::clone(&clock))?;
+        let identity = Identity::new(config.identity.clone(), Arc::clone(&clock))?;
         let log = Arc::new(DecisionLog::open(&config.decision_log, Arc::clone(&clock))?);
         let sqlite = Arc::new(SqliteStore::open(&config.store.path)?);
         let store: Arc<dyn Store> = Arc::<SqliteStore>::clone(&sqlite);
@@ -117,9 +117,9 @@ impl App {
     /// # Errors
     /// [`StartError`].
     pub fn check(config: &Config) -> Result<(), StartError> {
-        let bundle = load_bundle(config)?;
+        load_bundle(config)?;
         let clock: Arc<dyn Clock> = Arc::new(crate::clock::SystemClock::new());
-        Identity::new(config.identity.clone(), bundle.roles().known(), clock)?;
+        Identity::new(config.identity.clone(), clock)?;
         Ok(())
     }
 
@@ -146,7 +146,9 @@ impl App {
     /// # Errors
     /// [`LoadError`]; the bundle in force stays.
     pub fn reload_policies(&self, config: &Config) -> Result<(), LoadError> {
-        self.edge.policies.replace(load_bundle(config)?);
+        let policies = &self.edge.policies;
+        let bundle = load_bundle(config).inspect_err(|error| policies.refuse(error))?;
+        policies.replace(bundle);
         Ok(())
     }
 

@@ -181,7 +181,7 @@ impl Default for TelemetrySettings {
 /// What flags say; they win over the environment, which wins over the file.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Overrides {
-    /// `--mode`.
+    /// `--development`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
     /// `--listen`, `--unix-socket`, `--insecure-loopback`.
@@ -255,7 +255,7 @@ impl Config {
             figment = figment.merge(Toml::string(&text));
         }
         let config: Self = figment
-            .merge(Env::prefixed(ENVIRONMENT_PREFIX).split("__"))
+            .merge(Env::prefixed(ENVIRONMENT_PREFIX).ignore(&["config"]).split("__"))
             .merge(Serialized::defaults(overrides))
             .extract()
             .map_err(|error| InvalidConfig::Malformed(Box::new(error)))?;

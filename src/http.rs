@@ -25,7 +25,7 @@ use std::time::Duration;
 use crate::audit::DecisionLog;
 use crate::clock::Clock;
 use crate::decision::Decisions;
-use crate::identity::Identity;
+use crate::identity::{Caller, Identity};
 use crate::policy::Policies;
 use crate::replica::Replica;
 use crate::workflow::Workflow;
@@ -86,4 +86,6 @@ pub struct Entrance {
     pub edge: Arc<Edge>,
     /// How.
     pub via: Via,
+    /// Who calls without a token, where that is possible: one caller per listener, so that what is known of it is kept.
+    pub local: Option<Caller>,
 }

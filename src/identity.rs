@@ -43,32 +43,25 @@ const MAX_ROLES: usize = 200;
 pub struct Identity {
     issuers: Box<[Issuer]>,
     vendor_tenants: HashSet<TenantId>,
-    known_roles: HashSet<RoleId>,
     skew_ms: i64,
     cache: TokenCache,
     clock: Arc<dyn Clock>,
 }
 
 impl Identity {
-    /// Takes the settings and reads the key files; keys behind URLs are fetched when the first token comes. Of a
-    /// token's directory roles only those in `known_roles` count.
+    /// Takes the settings and reads the key files; keys behind URLs are fetched when the first token comes.
     ///
     /// Whether this is production is not known here: call [`IdentitySettings::validate`] before.
     ///
     /// # Errors
     /// [`InvalidIdentitySettings`] when a setting or a key file cannot be used.
-    pub fn new(
-        settings: IdentitySettings,
-        known_roles: HashSet<RoleId>,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, InvalidIdentitySettings> {
+    pub fn new(settings: IdentitySettings, clock: Arc<dyn Clock>) -> Result<Self, InvalidIdentitySettings> {
         settings.validate(false)?;
         let skew_ms = i64::try_from(settings.clock_skew_s.saturating_mul(1000)).unwrap_or(0);
         let issuers: Result<_, _> = settings.issuers.into_iter().map(Issuer::new).collect();
         Ok(Self {
             issuers: issuers?,
             vendor_tenants: settings.vendor_tenants.into_iter().collect(),
-            known_roles,
             skew_ms,
             cache: TokenCache::new(settings.token_cache_capacity),
             clock,
@@ -83,6 +76,12 @@ impl Identity {
         }
         let generation_of = |issuer: usize| self.issuers.get(issuer).map(|issuer| issuer.keys.generation());
         self.cache.get(token, self.clock.now(), generation_of)
+    }
+
+    /// Whether the tenant is one of the vendor's, whose people are support engineers.
+    #[must_use]
+    pub fn is_vendors(&self, tenant: &str) -> bool {
+        self.vendor_tenants.contains(tenant)
     }
 
     /// Checks a bearer token: the caller of one that was verified before, or the whole way.
@@ -118,7 +117,7 @@ impl Identity {
     /// The caller that the checked claims describe.
     fn caller(&self, claims: Claims, tenant: TenantId, expires_at: Timestamp) -> Result<Caller, TokenRefused> {
         let kind = kind(&claims, &tenant)?;
-        let roles = names(claims.wids.as_deref(), |name| self.known_roles.get(name).cloned())?;
+        let roles = names(claims.wids.as_deref(), |name| RoleId::new(name).ok())?;
         let app_roles = names(claims.roles.as_deref(), |name| AppRole::new(name).ok())?;
         let printable = |id: &String| id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic());
         Ok(Caller::from_token(FromToken {

@@ -16,7 +16,7 @@ mod tests;
 
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
 pub use bundle::{Bundle, Effect, PolicyInfo, PolicyVersion};
 pub use evaluate::Verdict;
@@ -32,13 +32,15 @@ pub use source::{BundleSource, SourceFile};
 #[derive(Debug)]
 pub struct Policies {
     current: ArcSwap<Bundle>,
+    /// Why the last reload was refused, if it was.
+    refused: ArcSwapOption<String>,
 }
 
 impl Policies {
     /// Starts with this bundle.
     #[must_use]
     pub fn new(bundle: Bundle) -> Self {
-        Self { current: ArcSwap::from_pointee(bundle) }
+        Self { current: ArcSwap::from_pointee(bundle), refused: ArcSwapOption::empty() }
     }
 
     /// The bundle now in force.
@@ -50,5 +52,17 @@ impl Policies {
     /// Puts a bundle that has been loaded, and so is good, in place of the one in force.
     pub fn replace(&self, bundle: Bundle) {
         self.current.store(Arc::new(bundle));
+        self.refused.store(None);
+    }
+
+    /// Keeps the bundle in force, and remembers why the one that should have taken its place was refused.
+    pub fn refuse(&self, error: &LoadError) {
+        self.refused.store(Some(Arc::new(error.to_string())));
+    }
+
+    /// Why the last reload was refused; none once another one was good.
+    #[must_use]
+    pub fn refused(&self) -> Option<Arc<String>> {
+        self.refused.load_full()
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
 
+use super::settings::LogMode;
 use crate::model::Timestamp;
 
 /// Names one decision: 128 bits that nothing can be read off, not even how many decisions there were before (R19).
@@ -51,6 +52,8 @@ pub struct Asked<'a> {
     pub caller: &'a str,
     /// The request id the caller gave (AuthZEN 1.0, section 10.1.4).
     pub request_id: Option<&'a str>,
+    /// What the log promises of this record (G3).
+    pub log_mode: LogMode,
 }
 
 /// The record of a decision that is not a read: what somebody may do in the workflow.
@@ -64,6 +67,8 @@ pub struct WorkflowRecord<'a> {
     pub subject_roles: Vec<&'a str>,
     /// The app roles in the subject's token.
     pub subject_app_roles: Vec<&'a str>,
+    /// Whether the subject's token comes from the vendor's directory.
+    pub subject_vendor: bool,
     /// What.
     pub action: &'a str,
     /// The kind of resource.
@@ -101,6 +106,7 @@ pub(crate) fn write_head(line: &mut String, id: &DecisionId, at: Timestamp, aske
     // Writing to a string cannot fail.
     let _ = write!(line, "{{\"type\":\"decision\",\"decision_id\":\"{id}\",\"time\":\"{at}\",\"caller\":");
     push_json(line, asked.caller);
+    let _ = write!(line, ",\"log_mode\":\"{}\"", asked.log_mode.as_str());
     if let Some(request_id) = asked.request_id {
         line.push_str(",\"request_id\":");
         push_json(line, request_id);

@@ -1,5 +1,7 @@
 //! The program's own logs.
 
+use std::io::IsTerminal as _;
+
 use anyhow::Context as _;
 use tracing_subscriber::EnvFilter;
 
@@ -12,7 +14,7 @@ pub(super) fn start(settings: &TelemetrySettings) -> anyhow::Result<()> {
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match settings.format {
         LogFormat::Json => logs.json().flatten_event(true).try_init(),
-        LogFormat::Pretty => logs.with_target(false).try_init(),
+        LogFormat::Pretty => logs.with_target(false).with_ansi(std::io::stderr().is_terminal()).try_init(),
     };
     started.map_err(|error| anyhow::anyhow!("the logs cannot be set up: {error}"))
 }

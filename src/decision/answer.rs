@@ -69,7 +69,7 @@ pub fn reason_of(bundle: &Bundle, verdict: &Verdict) -> Reason {
         let message = format!("the policy `{policy}` could not be evaluated: {error}");
         return Reason { code: "policy_failed".to_owned(), message, missing_consents: Vec::new() };
     }
-    let determining: Vec<&PolicyInfo> = verdict.determining(bundle).collect();
+    let determining = told(bundle, verdict);
     let Some(first) = determining.first() else {
         let message = "no policy permits this".to_owned();
         return Reason { code: "not_permitted".to_owned(), message, missing_consents: Vec::new() };
@@ -86,10 +86,22 @@ pub fn reason_of(bundle: &Bundle, verdict: &Verdict) -> Reason {
 /// The determining policies of a verdict.
 #[must_use]
 pub fn policies_of(bundle: &Bundle, verdict: &Verdict) -> Vec<PolicyRef> {
-    verdict
-        .determining(bundle)
-        .map(|policy| PolicyRef { id: policy.id.clone(), rules: policy.rules.clone(), effect: policy.effect })
-        .collect()
+    let told = told(bundle, verdict).into_iter();
+    told.map(|policy| PolicyRef { id: policy.id.clone(), rules: policy.rules.clone(), effect: policy.effect }).collect()
+}
+
+/// The determining policies that people are told of: all, or those alone that want to be told alone.
+fn told<'a>(bundle: &'a Bundle, verdict: &'a Verdict) -> Vec<&'a PolicyInfo> {
+    let mut told: Vec<&PolicyInfo> = verdict.determining(bundle).collect();
+    if told.iter().any(|policy| policy.alone) {
+        told.retain(|policy| policy.alone);
+    }
+    told
+}
+
+/// Whether a verdict is told without the facts it rests on.
+pub(super) fn is_told_alone(bundle: &Bundle, verdict: &Verdict) -> bool {
+    verdict.determining(bundle).any(|policy| policy.alone)
 }
 
 /// What an answer adds to the decision id in the AuthZEN `context` (AuthZEN 1.0, section 5.5.1).
@@ -98,11 +110,18 @@ struct ContextTail<'a> {
     reason: &'a Reason,
     policies: &'a [PolicyRef],
     policy_version: &'a str,
-    facts_revision: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    facts_revision: Option<u64>,
 }
 
-pub(super) fn context_tail(reason: &Reason, policies: &[PolicyRef], bundle: &Bundle, facts: Seq) -> Box<str> {
-    let tail = ContextTail { reason, policies, policy_version: bundle.version().as_str(), facts_revision: facts.0 };
+pub(super) fn context_tail(
+    reason: &Reason,
+    policies: &[PolicyRef],
+    bundle: &Bundle,
+    facts_revision: Option<Seq>,
+) -> Box<str> {
+    let facts_revision = facts_revision.map(|revision| revision.0);
+    let tail = ContextTail { reason, policies, policy_version: bundle.version().as_str(), facts_revision };
     // These are strings and numbers of ours: they serialise. An answer without its context is still an answer.
     let object = serde_json::to_string(&tail).unwrap_or_else(|_| "{}".to_owned());
     object.strip_prefix('{').unwrap_or_default().into()

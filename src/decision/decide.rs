@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::answer::{Answer, context_tail, policies_of, reason_of};
+use super::answer::{Answer, context_tail, is_told_alone, policies_of, reason_of};
 use super::cache::{AnswerCache, CacheStats};
 use super::question::ReadQuestion;
 use super::record::record_tail;
@@ -36,6 +36,7 @@ pub struct Decided {
     pub at: Timestamp,
     /// The facts it was found on; none for a remembered one, and where there is no such support request.
     pub facts: Option<Arc<LiveCase>>,
+    keep: bool,
 }
 
 /// Why there is no decision. Nobody may take this for an allow (G4).
@@ -70,14 +71,18 @@ impl Decisions {
         let now = self.clock.now();
         let id = self.ids.next();
         if let Some(answer) = self.cache.get(question, revision, &bundle, now) {
-            return Ok(Decided { id, answer, cached: true, at: now, facts: None });
+            return Ok(Decided { id, answer, cached: true, at: now, facts: None, keep: false });
         }
         let (answer, keep) = evaluate(&bundle, question, facts.as_deref(), now, &id);
-        let answer = Arc::new(answer);
-        if keep {
-            self.cache.put(question, Arc::clone(&answer));
+        Ok(Decided { id, answer: Arc::new(answer), cached: false, at: now, facts, keep })
+    }
+
+    /// Keeps the answer for the next one who asks the same. To be called once its record is in the log: the record of
+    /// a remembered answer names the evaluation, and that one must be there to be read.
+    pub fn remember(&self, question: &ReadQuestion<'_>, decided: &Decided) {
+        if decided.keep {
+            self.cache.put(question, Arc::clone(&decided.answer));
         }
-        Ok(Decided { id, answer, cached: false, at: now, facts })
     }
 
     /// Whether the facts that a decision rests on are still the facts. An allow is sent only while they are, so that
@@ -134,10 +139,11 @@ fn evaluate(
     let revision = facts.map_or(Seq(0), |facts| facts.revision);
     let reason = reason_of(bundle, &verdict);
     let policies = policies_of(bundle, &verdict);
+    let told_revision = (!is_told_alone(bundle, &verdict)).then_some(revision);
     let used = access_request.filter(|_| verdict.allowed);
     let mut answer = Answer {
         allowed: verdict.allowed,
-        context_tail: context_tail(&reason, &policies, bundle, revision),
+        context_tail: context_tail(&reason, &policies, bundle, told_revision),
         reason,
         policies,
         bundle: Arc::clone(bundle),
@@ -150,6 +156,7 @@ fn evaluate(
         evaluation: id.to_string(),
         record_tail: Box::default(),
     };
-    answer.record_tail = record_tail(question, &answer);
+    let determining: Vec<&str> = verdict.determining(bundle).map(|policy| policy.id.as_str()).collect();
+    answer.record_tail = record_tail(question, &answer, &determining);
     (answer, cacheable && verdict.failed.is_empty())
 }

@@ -37,7 +37,7 @@ impl Decided {
 }
 
 /// What the record of every asking of one question has in common.
-pub(super) fn record_tail(question: &ReadQuestion<'_>, answer: &Answer) -> Box<str> {
+pub(super) fn record_tail(question: &ReadQuestion<'_>, answer: &Answer, determining: &[&str]) -> Box<str> {
     #[derive(Serialize)]
     struct Tail<'a> {
         evaluation: &'a str,
@@ -53,7 +53,7 @@ pub(super) fn record_tail(question: &ReadQuestion<'_>, answer: &Answer) -> Box<s
         decision: bool,
         read: bool,
         code: &'a str,
-        policies: Vec<&'a str>,
+        policies: &'a [&'a str],
         policy_version: &'a str,
         facts_revision: u64,
         access_request: Option<&'a str>,
@@ -73,7 +73,7 @@ pub(super) fn record_tail(question: &ReadQuestion<'_>, answer: &Answer) -> Box<s
         decision: answer.allowed,
         read: answer.is_read,
         code: &answer.reason.code,
-        policies: answer.policies.iter().map(|policy| policy.id.as_str()).collect(),
+        policies: determining,
         policy_version: answer.bundle.version().as_str(),
         facts_revision: answer.facts_revision.0,
         access_request: answer.access_request.as_ref().map(crate::model::AccessRequestId::as_str),

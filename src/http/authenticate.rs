@@ -2,8 +2,8 @@
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
+use super::Entrance;
 use super::problem::Problem;
-use super::{Entrance, Via};
 use crate::identity::Caller;
 
 impl Entrance {
@@ -13,11 +13,7 @@ impl Entrance {
     /// 401 without a good token, 503 when nobody can tell whether it is good.
     pub(super) async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
         let Some(value) = headers.get(header::AUTHORIZATION) else {
-            return match self.via {
-                Via::UnixSocket => Ok(Caller::unix_socket()),
-                Via::Tcp if self.edge.insecure_loopback => Ok(Caller::insecure_loopback()),
-                Via::Tcp => Err(no_token("a bearer token is needed")),
-            };
+            return self.local.clone().ok_or_else(|| no_token("a bearer token is needed"));
         };
         let token = value
             .to_str()

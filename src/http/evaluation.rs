@@ -204,7 +204,7 @@ impl Entrance {
         if let Some(key) = wire.context.as_ref().and_then(Context::reserved) {
             return Err(Problem::invalid(key, "is a fact of the service's own; callers do not set it"));
         }
-        self.may_ask(caller, &wire.subject.id).await?;
+        self.may_ask(caller, Subject { kind: &wire.subject.kind, id: &wire.subject.id }).await?;
         match read_question(wire)? {
             Some(question) => {
                 let decided = self.edge.decisions.decide(&question)?;
@@ -215,7 +215,8 @@ impl Entrance {
         }
     }
 
-    /// An allow whose facts changed while it was being recorded is decided anew (G1).
+    /// Keeps a recorded answer for the next one who asks. An allow whose facts changed while it was being recorded is
+    /// decided anew (G1).
     async fn confirmed(
         &self,
         caller: &Caller,
@@ -226,6 +227,7 @@ impl Entrance {
         for _ in 0..ATTEMPTS {
             let Answered::Read(decided) = &answer else { return Ok(answer) };
             let Some(question) = read_question(wire)? else { return Ok(answer) };
+            self.edge.decisions.remember(&question, decided);
             if !decided.answer.allowed || self.edge.decisions.still_holds(&question, decided) {
                 return Ok(answer);
             }
@@ -246,7 +248,7 @@ impl Entrance {
     ) -> Result<Ticket, Problem> {
         let request_id = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
         LINE.with_borrow_mut(|line| {
-            let asked = Asked { caller: &caller.to_string(), request_id };
+            let asked = Asked { caller: &caller.to_string(), request_id, log_mode: self.edge.log.mode() };
             let recorded = decided.record(question, asked, line);
             let read_of = recorded.read_of.and_then(|tenant| TenantId::new(tenant).ok());
             Ok(self.edge.log.append(recorded.line, read_of.as_ref())?)
@@ -254,16 +256,15 @@ impl Entrance {
     }
 
     /// Whether the caller may ask this: settled once per token and bundle for programs, per question for people.
-    async fn may_ask(&self, caller: &Caller, subject: &str) -> Result<(), Problem> {
-        if let Some(person) = caller.person() {
-            let about_self = person.as_str() == subject;
-            return Ok(self.edge.workflow.may_evaluate(caller, about_self).await?);
+    async fn may_ask(&self, caller: &Caller, subject: Subject<'_>) -> Result<(), Problem> {
+        if caller.person().is_some() {
+            return Ok(self.edge.workflow.may_evaluate(caller, subject).await?);
         }
         let serial = self.edge.policies.current().serial();
         if caller.memo().load(Ordering::Relaxed) == serial {
             return Ok(());
         }
-        self.edge.workflow.may_evaluate(caller, false).await?;
+        self.edge.workflow.may_evaluate(caller, subject).await?;
         // Only a yes is remembered, and only for the bundle that said it.
         caller.memo().store(serial, Ordering::Relaxed);
         Ok(())

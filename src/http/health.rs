@@ -21,6 +21,8 @@ pub(super) async fn readyz(State(entrance): State<Entrance>) -> Response {
         ("decision_log", edge.log.health()),
     ];
     let ready = parts.iter().all(|(_, health)| health.is_ok());
+    // A refused reload is told, but is no reason to send no work: the good policies serve on (G6).
+    let refused = edge.policies.refused();
     let shown = |health: &Result<(), String>| match health {
         Ok(()) => "ok".to_owned(),
         Err(cause) => cause.clone(),
@@ -32,7 +34,7 @@ pub(super) async fn readyz(State(entrance): State<Entrance>) -> Response {
         "ready": ready,
         "checks": checks,
         "policy_version": policies.version(),
-        "applied": edge.replica.applied().0,
+        "refused_policies": refused,
         "lost_records": edge.log.lost(),
     });
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

@@ -17,6 +17,7 @@ use super::problem::Problem;
 use super::views::PageView;
 use super::{Edge, Entrance, Via};
 use super::{access_requests, audit_log, consents, evaluation, health, page, precise, support_requests, tenants};
+use crate::identity::Caller;
 use crate::model::InvalidId;
 use crate::store::ListPosition;
 use crate::workflow::{Answered, Rendered, WorkflowError};
@@ -29,6 +30,10 @@ pub fn router(edge: Arc<Edge>, via: Via) -> Router {
         .route("/.well-known/authzen-configuration", get(evaluation::configuration))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz));
+    let local = match via {
+        Via::UnixSocket => Some(Caller::unix_socket()),
+        Via::Tcp => edge.insecure_loopback.then(Caller::insecure_loopback),
+    };
     let routes = match via {
         Via::UnixSocket => decisions,
         Via::Tcp => decisions.merge(workflow()),
@@ -38,7 +43,7 @@ pub fn router(edge: Arc<Edge>, via: Via) -> Router {
         .method_not_allowed_fallback(async || {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path takes another method")
         })
-        .with_state(Entrance { edge, via })
+        .with_state(Entrance { edge, via, local })
 }
 
 fn workflow() -> Router<Entrance> {

@@ -43,7 +43,8 @@ struct Update {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Assignment {
-    /// `null`: nobody.
+    /// `null`: nobody. Must be said: a body that forgets it must not take somebody's work away.
+    #[serde(deserialize_with = "Option::deserialize")]
     assignee: Option<String>,
 }
 
@@ -66,7 +67,7 @@ pub(super) async fn open(State(entrance): State<Entrance>, request: Request) -> 
         tenant: id("tenant", &opening.tenant, TenantId::new)?,
         submitted_in: opening.submitted_in,
         advanced_diagnostic_information: opening.advanced_diagnostic_information,
-        assignee: assignee(opening.assignee.as_deref())?,
+        assignee: assignee(&entrance, opening.assignee.as_deref())?,
     };
     let once = precise::once(&parts.headers, &caller, &parts.method, parts.uri.path(), &bytes)?;
     let precise = Precise { if_match: None, once: once.as_ref() };
@@ -123,7 +124,7 @@ pub(super) async fn assign(
     request: Request,
 ) -> Result<Response, Problem> {
     change(&entrance, &support_request, request, |assignment: Assignment| {
-        Ok(SupportRequestCommand::Assign(assignee(assignment.assignee.as_deref())?))
+        Ok(SupportRequestCommand::Assign(assignee(&entrance, assignment.assignee.as_deref())?))
     })
     .await
 }
@@ -183,6 +184,12 @@ fn show(status: u16, location: Option<&str>, outcome: &Outcome) -> Rendered {
     rendered(status, Some(request.version), location, &SupportRequestView::of(request))
 }
 
-fn assignee(given: Option<&str>) -> Result<Option<PersonId>, Problem> {
-    given.map(|person| id("assignee", person, str::parse::<PersonId>)).transpose()
+/// A support engineer is a person of the vendor's directory.
+fn assignee(entrance: &Entrance, given: Option<&str>) -> Result<Option<PersonId>, Problem> {
+    let Some(given) = given else { return Ok(None) };
+    let person = id("assignee", given, str::parse::<PersonId>)?;
+    if !entrance.edge.identity.is_vendors(person.tenant()) {
+        return Err(Problem::invalid("assignee", "is not a person of the vendor's directory"));
+    }
+    Ok(Some(person))
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::audit::ReadRecord;
 use crate::model::{
-    ACTIVITY_CATEGORY, AccessRequest, Actor, Consent, ConsentStatus, Scope, SupportRequest, Tenant, Timestamp,
+    ACTIVITY_CATEGORY, AccessRequest, Actor, Consent, ConsentStatus, Part, Scope, SupportRequest, Tenant, Timestamp,
 };
 use crate::store::NumberedActivity;
 use crate::workflow::SeenConsent;
@@ -116,7 +116,7 @@ impl<'a> AccessRequestView<'a> {
             reason: &request.reason,
             created_at: request.created_at.to_string(),
             status,
-            missing_consents: request.missing_consents().map(crate::model::Part::as_str).collect(),
+            missing_consents: request.missing_consents().map(missing).collect(),
             consents: request
                 .consents()
                 .map(|consent| ConsentStatusView {
@@ -127,6 +127,14 @@ impl<'a> AccessRequestView<'a> {
                 })
                 .collect(),
         }
+    }
+}
+
+/// A missing consent, named as a denial names it: the only consent is the resource tenant's.
+const fn missing(part: Part) -> &'static str {
+    match part {
+        Part::SupportRequestTenant => Part::SupportRequestTenant.as_str(),
+        Part::ResourceTenant | Part::Only => Part::ResourceTenant.as_str(),
     }
 }
 

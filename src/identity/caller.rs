@@ -110,7 +110,7 @@ impl Caller {
         }
     }
 
-    /// The directory roles (`wids`) that the role catalogue knows, sorted, each once.
+    /// The directory roles (`wids`), sorted, each once. The role catalogue says which of them mean anything.
     #[must_use]
     pub fn roles(&self) -> &[RoleId] {
         &self.0.roles

@@ -43,9 +43,9 @@ pub enum ConsentStatus {
     Rejected,
     /// An administrator of the resource tenant removed the access (R13).
     Revoked,
-    /// It was approved when the support request closed (R14).
+    /// It was approved when the support request closed, or the request was withdrawn (R14).
     Completed,
-    /// It was pending when the support request closed (R14).
+    /// It was pending when the support request closed, or the request was withdrawn or replaced (R14).
     Canceled,
 }
 

@@ -39,6 +39,8 @@ pub struct PolicyInfo {
     pub code: Option<String>,
     /// A forbid's `@missing`: the part whose consent would cure the denial (R20).
     pub missing: Option<String>,
+    /// A forbid's `@alone`: whoever is denied by it is told of no other policy, nor of the facts.
+    pub alone: bool,
     /// Permit or forbid.
     pub effect: Effect,
     /// Where it stands.
@@ -255,6 +257,7 @@ fn name<'a>(file: &'a SourceFile, policy: &Policy) -> Result<(usize, NamedPolicy
         reason,
         code: reason_code,
         missing: policy.annotation("missing").map(ToOwned::to_owned),
+        alone: policy.annotation("alone").is_some(),
         effect,
         place,
         id: id.clone(),
@@ -266,16 +269,27 @@ fn validate(schema: &Schema, set: &PolicySet, named: &[NamedPolicy<'_>]) -> Resu
     let result = Validator::new(schema.clone()).validate(set, ValidationMode::Strict);
     let mut found = Vec::new();
     for error in result.validation_errors() {
-        let id = error.policy_id();
-        let Some(policy) = named.iter().find(|named| named.policy.id() == id) else { continue };
-        let mut of_error = problems(&policy.file.name, &policy.file.text, error);
-        for problem in &mut of_error {
-            problem.place.get_or_insert_with(|| place_of_policy(&policy.file.name, &policy.file.text, id));
+        found.extend(problems_of(named, error.policy_id(), error));
+    }
+    // A policy that can never hold is not what its author meant; of a forbid it may be all that stood in the way.
+    if found.is_empty() {
+        for warning in result.validation_warnings() {
+            found.extend(problems_of(named, warning.policy_id(), warning));
         }
-        found.extend(of_error);
     }
     found.sort_by(|a, b| a.place.cmp(&b.place));
     if found.is_empty() { Ok(()) } else { Err(LoadError { problems: found }) }
+}
+
+fn problems_of(named: &[NamedPolicy<'_>], id: &PolicyId, diagnostic: &dyn miette::Diagnostic) -> Vec<Problem> {
+    let Some(policy) = named.iter().find(|named| named.policy.id() == id) else {
+        return vec![Problem { place: None, message: diagnostic.to_string(), help: None }];
+    };
+    let mut found = problems(&policy.file.name, &policy.file.text, diagnostic);
+    for problem in &mut found {
+        problem.place.get_or_insert_with(|| place_of_policy(&policy.file.name, &policy.file.text, id));
+    }
+    found
 }
 
 fn role_problem(file: &SourceFile, error: &RoleCatalogueError) -> LoadError {

@@ -47,6 +47,8 @@ pub enum WorkflowAction {
     ReadAuditLog,
     /// Asking the decision endpoint.
     Evaluate,
+    /// An engineer's asking the decision endpoint.
+    EvaluateAsEngineer,
     /// The ticketing system's calls.
     ManageSupportRequests,
     /// R10: making a tenant known.
@@ -57,7 +59,7 @@ pub enum WorkflowAction {
 
 impl WorkflowAction {
     /// Every one: a bundle whose schema lacks one is refused.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::CreateAccessRequest,
         Self::ViewAccessRequest,
         Self::CancelAccessRequest,
@@ -71,6 +73,7 @@ impl WorkflowAction {
         Self::ListConsents,
         Self::ReadAuditLog,
         Self::Evaluate,
+        Self::EvaluateAsEngineer,
         Self::ManageSupportRequests,
         Self::RegisterTenant,
         Self::ListOwnRequests,
@@ -93,6 +96,7 @@ impl WorkflowAction {
             Self::ListConsents => "listConsents",
             Self::ReadAuditLog => "readAuditLog",
             Self::Evaluate => "evaluate",
+            Self::EvaluateAsEngineer => "evaluateAsEngineer",
             Self::ManageSupportRequests => "manageSupportRequests",
             Self::RegisterTenant => "registerTenant",
             Self::ListOwnRequests => "listOwnRequests",
@@ -107,6 +111,7 @@ impl WorkflowAction {
             | Self::ViewAccessRequest
             | Self::CancelAccessRequest
             | Self::ViewSupportRequest
+            | Self::EvaluateAsEngineer
             | Self::ListOwnRequests => true,
             Self::ApproveConsent
             | Self::RejectConsent

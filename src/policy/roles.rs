@@ -1,6 +1,6 @@
 //! The role catalogue: which directory roles exist, and which carry the permission of a tenant administrator (R-words).
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
@@ -83,13 +83,7 @@ impl RoleCatalogue {
         Ok(Self { as_of: file.as_of, permission: file.permission, roles })
     }
 
-    /// The template ids of every role there is. Others in a token are ignored.
-    #[must_use]
-    pub fn known(&self) -> HashSet<RoleId> {
-        self.roles.keys().cloned().collect()
-    }
-
-    /// The roles and whether each carries the permission.
+    /// The roles there are, and whether each carries the permission. Others in a token are ignored.
     pub fn iter(&self) -> impl Iterator<Item = (&RoleId, bool)> {
         self.roles.iter().map(|(id, role)| (id, role.has_permission))
     }

@@ -23,7 +23,6 @@ pub(super) struct Words {
     support_engineer: EntityType,
     user: EntityType,
     service: EntityType,
-    role: EntityType,
     app_role: EntityType,
     tenant: EntityType,
     diagnostic_data: EntityType,
@@ -67,7 +66,6 @@ impl Words {
             user: word("User")?,
             service: word("Service")?,
             roles: roles.iter().map(|(id, has_permission)| shared(id, has_permission)).collect(),
-            role: role_type,
             app_role: word("AppRole")?,
             tenant: word("Tenant")?,
             diagnostic_data: word("DiagnosticData")?,
@@ -119,8 +117,9 @@ impl Words {
                 let mut permissions = HashSet::new();
                 let mut parents = HashSet::new();
                 for role in roles {
-                    parents.insert(uid(&self.role, role.as_str()));
+                    // A role that the catalogue does not know says nothing.
                     if let Some(shared) = self.roles.get(role.as_str()) {
+                        parents.insert(shared.entity.uid().clone());
                         permissions.extend(shared.permissions.iter().cloned());
                         entities.push(Arc::clone(&shared.entity));
                     }

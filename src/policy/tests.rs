@@ -189,6 +189,11 @@ proptest! {
                 WorkflowAction::ReadAuditLog => (user, Resource::AuditLog(&tenant), nothing),
                 WorkflowAction::Evaluate => (if flag { user } else { service },
                     Resource::Endpoint(EndpointName::Decisions), Circumstances::Evaluate { about_self: flag }),
+                WorkflowAction::EvaluateAsEngineer => (
+                    engineer,
+                    Resource::Endpoint(EndpointName::Decisions),
+                    Circumstances::Evaluate { about_self: flag },
+                ),
                 WorkflowAction::ManageSupportRequests | WorkflowAction::RegisterTenant =>
                     (service, Resource::Endpoint(EndpointName::Ticketing), nothing),
                 WorkflowAction::ListOwnRequests => (engineer, Resource::Endpoint(EndpointName::Requests), nothing),
@@ -229,6 +234,12 @@ fn a_bad_policy_is_refused_with_its_place() {
     );
     assert!(twice.contains("taken by the policy at policies/audit.cedar:3:1"), "{twice}");
     assert!(problem_of("permit (principal == ?principal, action, resource);").contains("template"));
+    // A guardrail that can never hold would guard nothing.
+    let never = problem_of(
+        "@id(\"x\") @rule(\"R2\") @reason(\"x\") @code(\"x\")\nforbid (principal is User, action == Action::\"read\", \
+         resource is DiagnosticData);",
+    );
+    assert!(never.starts_with("extra.cedar:"), "{never}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Workflow;
-use super::commands::Wish;
+use super::commands::{Wish, check_version};
 use super::error::WorkflowError;
 use crate::identity::{Caller, CallerKind};
 use crate::model::{Actor, Event, Outcome, Timestamp, activities, decide};
@@ -12,7 +12,7 @@ use crate::store::{
 };
 
 /// How often a change is decided anew because somebody else was first, before the caller is asked to retry.
-const ATTEMPTS: usize = 16;
+pub(super) const ATTEMPTS: usize = 16;
 
 /// How often a commit with an unknown outcome is asked about again.
 const UNKNOWN_ATTEMPTS: usize = 3;
@@ -57,6 +57,8 @@ pub(super) struct Change<'a> {
     pub(super) case: CaseRef,
     pub(super) caller: &'a Caller,
     pub(super) wish: Wish<'a>,
+    /// Only if what is changed has one of these versions.
+    pub(super) if_match: Option<&'a [u32]>,
     pub(super) once: Option<&'a Once>,
     pub(super) render: Render<'a>,
 }
@@ -65,39 +67,32 @@ impl Workflow {
     /// Carries a wish out: it is judged on the case as it is now, each time that somebody else was first.
     pub(super) async fn change(&self, change: Change<'_>) -> Result<Answered, WorkflowError> {
         for _ in 0..ATTEMPTS {
-            let remembered = match change.once {
-                Some(once) => match self.remembered(once).await? {
-                    Some(answered) => return Ok(answered),
-                    None => Some(once),
-                },
-                None => None,
-            };
             let stored = self.store.case(change.case.clone()).await?;
             let case = stored.as_ref().map(|stored| &stored.case);
-            let command = self.judged(change.caller, &change.wish, case).await?;
+            let judged = self.judged(change.caller, &change.wish, case).await?;
+            // Only who may do it now is given the answer of the time it was done; and only then does the version count,
+            // which the first try has changed.
+            if let Some(once) = change.once
+                && let Some(answered) = self.remembered(once).await?
+            {
+                return Ok(answered);
+            }
+            check_version(change.if_match, judged.version)?;
             let at = self.clock.now();
             let actor = actor(change.caller);
-            let outcome = decide(stored.as_ref().map(|stored| &stored.case), &command, &actor, at)?;
+            let outcome = decide(case, &judged.command, &actor, at)?;
             let rendered = (change.render)(&outcome);
             if outcome.events.is_empty() {
                 return Ok(Answered { rendered, replayed: false });
             }
             let mut commit = commit_of(stored.as_ref(), &outcome, &actor, at);
             self.take_slot(&outcome, &mut commit).await?;
-            if let Some(once) = remembered {
+            if let Some(once) = change.once {
                 remember(once, &rendered, at, &mut commit);
             }
-            let committed = match self.commit(commit).await {
-                Ok(committed) => committed,
-                Err(CommitError::Conflict { .. }) => continue,
-                Err(CommitError::Unavailable(cause)) => return Err(WorkflowError::Unavailable(cause)),
-                Err(CommitError::Unknown(cause)) => {
-                    tracing::error!(cause, "a commit's outcome is unknown");
-                    return Err(WorkflowError::Unconfirmed);
-                }
-            };
-            self.in_force(&committed).await?;
-            return Ok(Answered { rendered, replayed: false });
+            if self.committed(commit).await? {
+                return Ok(Answered { rendered, replayed: false });
+            }
         }
         Err(WorkflowError::Busy)
     }
@@ -117,8 +112,24 @@ impl Workflow {
         Ok(Some(Answered { rendered, replayed: true }))
     }
 
+    /// Commits, and returns once the change is in force; `false`: somebody else was first, and nothing was written.
+    pub(super) async fn committed(&self, commit: Commit) -> Result<bool, WorkflowError> {
+        match self.commit(commit).await {
+            Ok(committed) => {
+                self.in_force(&committed).await?;
+                Ok(true)
+            }
+            Err(CommitError::Conflict { .. }) => Ok(false),
+            Err(CommitError::Unavailable(cause)) => Err(WorkflowError::Unavailable(cause)),
+            Err(CommitError::Unknown(cause)) => {
+                tracing::error!(cause, "a commit's outcome is unknown");
+                Err(WorkflowError::Unconfirmed)
+            }
+        }
+    }
+
     /// Commits, asking again while the outcome is unknown.
-    pub(super) async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
+    async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
         let mut outcome = self.store.commit(commit.clone()).await;
         for _ in 0..UNKNOWN_ATTEMPTS {
             match outcome {
@@ -130,7 +141,7 @@ impl Workflow {
     }
 
     /// Waits until every member that there was at the commit decides by it, or is gone (G1).
-    pub(super) async fn in_force(&self, committed: &Committed) -> Result<(), WorkflowError> {
+    async fn in_force(&self, committed: &Committed) -> Result<(), WorkflowError> {
         let mut members = self.store.watch_members();
         let everywhere = members.wait_for(|members| {
             committed.members.iter().all(|needed| {

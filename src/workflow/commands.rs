@@ -1,7 +1,7 @@
 //! Each command: whom it is asked of, which policy question settles it, which command of the model it becomes.
 
 use super::Workflow;
-use super::change::{Answered, Change, Once, Render, Rendered, remember, txn_id};
+use super::change::{ATTEMPTS, Answered, Change, Once, Render, Rendered, remember, txn_id};
 use super::error::WorkflowError;
 use crate::identity::Caller;
 use crate::model::{
@@ -9,7 +9,7 @@ use crate::model::{
     SupportRequestId, Tenant, TenantId,
 };
 use crate::policy::{Circumstances, EndpointName, Resource, WorkflowAction};
-use crate::store::{CaseRef, Commit, CommitError, Object, Precondition, Write};
+use crate::store::{CaseRef, Commit, Object, Precondition, Write};
 
 /// How a caller wants a command carried out.
 #[derive(Debug, Clone, Copy, Default)]
@@ -66,14 +66,22 @@ pub enum ConsentCommand {
 pub(super) enum Wish<'a> {
     /// To open it.
     Open(&'a NewSupportRequest),
-    /// To change its support request, if it has one of these versions.
-    Change(&'a SupportRequestCommand, Option<&'a [u32]>),
+    /// To change its support request.
+    Change(&'a SupportRequestCommand),
     /// To create an access request.
     Create(&'a NewAccessRequest),
     /// To withdraw an access request.
     Cancel(&'a AccessRequestId),
-    /// To decide on a consent, if it has one of these versions.
-    Decide(&'a ConsentId, ConsentCommand, Option<&'a [u32]>),
+    /// To decide on a consent.
+    Decide(&'a ConsentId, ConsentCommand),
+}
+
+/// A wish that the policies allow.
+pub(super) struct Judged {
+    /// The command that it becomes.
+    pub(super) command: Command,
+    /// The present version of what it changes; 0 for what does not exist yet.
+    pub(super) version: u32,
 }
 
 impl Workflow {
@@ -91,38 +99,38 @@ impl Workflow {
     ) -> Result<Answered, WorkflowError> {
         let endpoint = Resource::Endpoint(EndpointName::Ticketing);
         self.judge.require(caller, WorkflowAction::RegisterTenant, endpoint, Circumstances::Nothing).await?;
-        if let Some(once) = precise.once
-            && let Some(answered) = self.remembered(once).await?
-        {
-            return Ok(answered);
+        for _ in 0..ATTEMPTS {
+            if let Some(once) = precise.once
+                && let Some(answered) = self.remembered(once).await?
+            {
+                return Ok(answered);
+            }
+            let before = self.store.tenant(id.clone()).await?;
+            check_version(precise.if_match, before.as_ref().map_or(0, |before| before.value.version))?;
+            if let Some(before) = before.as_ref().filter(|before| before.value.display_name == display_name) {
+                return Ok(Answered { rendered: render(&before.value, false), replayed: false });
+            }
+            let version = before.as_ref().map_or(1, |before| before.value.version + 1);
+            let tenant = Tenant { id: id.clone(), display_name: display_name.to_owned(), version };
+            let rendered = render(&tenant, before.is_none());
+            let object = Object::Tenant(tenant);
+            let at = self.clock.now();
+            let revision = before.map(|before| before.revision);
+            let mut commit = Commit {
+                txn_id: txn_id(),
+                at,
+                preconditions: vec![Precondition { key: object.key(), revision }],
+                writes: vec![Write(object)],
+                activities: Vec::new(),
+            };
+            if let Some(once) = precise.once {
+                remember(once, &rendered, at, &mut commit);
+            }
+            if self.committed(commit).await? {
+                return Ok(Answered { rendered, replayed: false });
+            }
         }
-        let before = self.store.tenant(id.clone()).await?;
-        check_version(precise.if_match, before.as_ref().map_or(0, |before| before.value.version))?;
-        let version = before.as_ref().map_or(1, |before| before.value.version + 1);
-        let tenant = Tenant { id: id.clone(), display_name: display_name.to_owned(), version };
-        if let Some(before) = before.as_ref().filter(|before| before.value.display_name == display_name) {
-            return Ok(Answered { rendered: render(&before.value, false), replayed: false });
-        }
-        let rendered = render(&tenant, before.is_none());
-        let object = Object::Tenant(tenant);
-        let at = self.clock.now();
-        let mut commit = Commit {
-            txn_id: txn_id(),
-            at,
-            preconditions: vec![Precondition { key: object.key(), revision: before.map(|before| before.revision) }],
-            writes: vec![Write(object)],
-            activities: Vec::new(),
-        };
-        if let Some(once) = precise.once {
-            remember(once, &rendered, at, &mut commit);
-        }
-        match self.commit(commit).await {
-            Ok(committed) => self.in_force(&committed).await?,
-            Err(CommitError::Conflict { .. }) => return Err(WorkflowError::Busy),
-            Err(CommitError::Unavailable(cause)) => return Err(WorkflowError::Unavailable(cause)),
-            Err(CommitError::Unknown(_)) => return Err(WorkflowError::Unconfirmed),
-        }
-        Ok(Answered { rendered, replayed: false })
+        Err(WorkflowError::Busy)
     }
 
     /// Opens a support request. Its tenant must be registered.
@@ -137,7 +145,7 @@ impl Workflow {
         render: Render<'_>,
     ) -> Result<Answered, WorkflowError> {
         let case = CaseRef::SupportRequest(new.id.clone());
-        self.change(Change { case, caller, wish: Wish::Open(&new), once: precise.once, render }).await
+        self.change(Change { case, caller, wish: Wish::Open(&new), if_match: None, once: precise.once, render }).await
     }
 
     /// Changes a support request.
@@ -152,9 +160,9 @@ impl Workflow {
         precise: Precise<'_>,
         render: Render<'_>,
     ) -> Result<Answered, WorkflowError> {
-        let wish = Wish::Change(&command, precise.if_match);
+        let wish = Wish::Change(&command);
         let case = CaseRef::SupportRequest(id.clone());
-        self.change(Change { case, caller, wish, once: precise.once, render }).await
+        self.change(Change { case, caller, wish, if_match: precise.if_match, once: precise.once, render }).await
     }
 
     /// Asks for access (R10).
@@ -176,7 +184,7 @@ impl Workflow {
             reason: new.reason.clone(),
         };
         let case = CaseRef::SupportRequest(new.support_request.clone());
-        self.change(Change { case, caller, wish: Wish::Create(&created), once, render }).await
+        self.change(Change { case, caller, wish: Wish::Create(&created), if_match: None, once, render }).await
     }
 
     /// Withdraws an access request.
@@ -191,7 +199,7 @@ impl Workflow {
         render: Render<'_>,
     ) -> Result<Answered, WorkflowError> {
         let case = CaseRef::AccessRequest(id.clone());
-        self.change(Change { case, caller, wish: Wish::Cancel(id), once, render }).await
+        self.change(Change { case, caller, wish: Wish::Cancel(id), if_match: None, once, render }).await
     }
 
     /// Decides on a consent, or takes away what it gave (R9, R11-R13).
@@ -206,9 +214,9 @@ impl Workflow {
         precise: Precise<'_>,
         render: Render<'_>,
     ) -> Result<Answered, WorkflowError> {
-        let wish = Wish::Decide(id, command, precise.if_match);
+        let wish = Wish::Decide(id, command);
         let case = CaseRef::Consent(id.clone());
-        self.change(Change { case, caller, wish, once: precise.once, render }).await
+        self.change(Change { case, caller, wish, if_match: precise.if_match, once: precise.once, render }).await
     }
 
     /// Asks the policies about a wish on the case as it is now, and gives the command that it becomes.
@@ -217,24 +225,24 @@ impl Workflow {
         caller: &Caller,
         wish: &Wish<'_>,
         case: Option<&Case>,
-    ) -> Result<Command, WorkflowError> {
+    ) -> Result<Judged, WorkflowError> {
         match *wish {
             Wish::Open(new) => self.judged_opening(caller, new).await,
-            Wish::Change(command, if_match) => self.judged_ticketing(caller, case, command, if_match).await,
+            Wish::Change(command) => self.judged_ticketing(caller, case, command).await,
             Wish::Create(new) => self.judged_creation(caller, case, new).await,
             Wish::Cancel(id) => self.judged_cancellation(caller, case, id).await,
-            Wish::Decide(id, command, if_match) => self.judged_decision(caller, case, id, command, if_match).await,
+            Wish::Decide(id, command) => self.judged_decision(caller, case, id, command).await,
         }
     }
 
-    async fn judged_opening(&self, caller: &Caller, new: &NewSupportRequest) -> Result<Command, WorkflowError> {
+    async fn judged_opening(&self, caller: &Caller, new: &NewSupportRequest) -> Result<Judged, WorkflowError> {
         let endpoint = Resource::Endpoint(EndpointName::Ticketing);
         self.judge.require(caller, WorkflowAction::ManageSupportRequests, endpoint, Circumstances::Nothing).await?;
         if self.store.tenant(new.tenant.clone()).await?.is_none() {
             let message = format!("`{}` is not registered: register the tenant first", new.tenant);
             return Err(WorkflowError::Invalid { field: "tenant", message });
         }
-        Ok(Command::OpenSupportRequest(new.clone()))
+        Ok(Judged { command: Command::OpenSupportRequest(new.clone()), version: 0 })
     }
 
     async fn judged_ticketing(
@@ -242,20 +250,19 @@ impl Workflow {
         caller: &Caller,
         case: Option<&Case>,
         command: &SupportRequestCommand,
-        if_match: Option<&[u32]>,
-    ) -> Result<Command, WorkflowError> {
+    ) -> Result<Judged, WorkflowError> {
         let endpoint = Resource::Endpoint(EndpointName::Ticketing);
         self.judge.require(caller, WorkflowAction::ManageSupportRequests, endpoint, Circumstances::Nothing).await?;
         let case = case.ok_or(WorkflowError::NotFound("support request"))?;
-        check_version(if_match, case.support_request.version)?;
-        Ok(match command.clone() {
+        let command = match command.clone() {
             SupportRequestCommand::Update { summary, advanced_diagnostic_information } => {
                 Command::UpdateSupportRequest { summary, advanced_diagnostic_information }
             }
             SupportRequestCommand::Assign(engineer) => Command::Assign(engineer),
             SupportRequestCommand::Close => Command::Close,
             SupportRequestCommand::Reopen => Command::Reopen,
-        })
+        };
+        Ok(Judged { command, version: case.support_request.version })
     }
 
     async fn judged_creation(
@@ -263,7 +270,7 @@ impl Workflow {
         caller: &Caller,
         case: Option<&Case>,
         new: &NewAccessRequest,
-    ) -> Result<Command, WorkflowError> {
+    ) -> Result<Judged, WorkflowError> {
         let case = case.ok_or(WorkflowError::NotFound("support request"))?;
         let resource = Resource::SupportRequest(&case.support_request);
         // An engineer who may not know of the support request learns nothing about it.
@@ -271,7 +278,7 @@ impl Workflow {
         let registered = self.store.tenant(new.resource_tenant.clone()).await?.is_some();
         let circumstances = Circumstances::Create { resource_tenant: &new.resource_tenant, registered };
         self.judge.require(caller, WorkflowAction::CreateAccessRequest, resource, circumstances).await?;
-        Ok(Command::CreateAccessRequest(new.clone()))
+        Ok(Judged { command: Command::CreateAccessRequest(new.clone()), version: 0 })
     }
 
     async fn judged_cancellation(
@@ -279,14 +286,14 @@ impl Workflow {
         caller: &Caller,
         case: Option<&Case>,
         id: &AccessRequestId,
-    ) -> Result<Command, WorkflowError> {
+    ) -> Result<Judged, WorkflowError> {
         const NOUN: &str = "access request";
         let case = case.ok_or(WorkflowError::NotFound(NOUN))?;
         let request = case.access_request(id).ok_or(WorkflowError::NotFound(NOUN))?;
         let resource = Resource::AccessRequest(request, &case.support_request);
         self.visible(caller, WorkflowAction::ViewAccessRequest, resource, NOUN).await?;
         self.judge.require(caller, WorkflowAction::CancelAccessRequest, resource, Circumstances::Nothing).await?;
-        Ok(Command::CancelAccessRequest(id.clone()))
+        Ok(Judged { command: Command::CancelAccessRequest(id.clone()), version: 0 })
     }
 
     async fn judged_decision(
@@ -295,8 +302,7 @@ impl Workflow {
         case: Option<&Case>,
         id: &ConsentId,
         command: ConsentCommand,
-        if_match: Option<&[u32]>,
-    ) -> Result<Command, WorkflowError> {
+    ) -> Result<Judged, WorkflowError> {
         const NOUN: &str = "consent";
         let case = case.ok_or(WorkflowError::NotFound(NOUN))?;
         let (request, consent) = case.consent(id).ok_or(WorkflowError::NotFound(NOUN))?;
@@ -311,8 +317,7 @@ impl Workflow {
         let resource = Resource::Consent(consent, request, &case.support_request);
         self.visible(caller, WorkflowAction::ViewConsent, resource, NOUN).await?;
         self.judge.require(caller, action, resource, Circumstances::Nothing).await?;
-        check_version(if_match, consent.version)?;
-        Ok(command)
+        Ok(Judged { command, version: consent.version })
     }
 
     /// Whether the caller may know of it. If not, the answer is that there is no such thing (R19).
@@ -328,7 +333,8 @@ impl Workflow {
     }
 }
 
-fn check_version(if_match: Option<&[u32]>, present: u32) -> Result<(), WorkflowError> {
+/// Whether the caller knows the present version.
+pub(super) fn check_version(if_match: Option<&[u32]>, present: u32) -> Result<(), WorkflowError> {
     match if_match {
         Some(versions) if !versions.contains(&present) => Err(WorkflowError::Outdated { present }),
         Some(_) | None => Ok(()),

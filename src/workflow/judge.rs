@@ -102,6 +102,7 @@ impl Judge {
             subject: &subject,
             subject_roles: caller.roles().iter().map(crate::model::RoleId::as_str).collect(),
             subject_app_roles: caller.app_roles().iter().map(crate::model::AppRole::as_str).collect(),
+            subject_vendor: caller.vendor(),
             action,
             resource_type,
             resource: resource_id,
@@ -112,7 +113,12 @@ impl Judge {
             policy_version: &judgement.policy_version,
             facts,
         };
-        record.write(&judgement.id, self.clock.now(), Asked { caller: &subject, request_id: None }, &mut line);
+        record.write(
+            &judgement.id,
+            self.clock.now(),
+            Asked { caller: &subject, request_id: None, log_mode: self.log.mode() },
+            &mut line,
+        );
         let ticket = self.log.append(line.as_bytes(), None)?;
         self.log.settled(ticket).await?;
         Ok(())
@@ -136,6 +142,25 @@ impl Judge {
     /// Whether an item belongs in a list that the caller was allowed to open; that allowance is what is recorded.
     #[must_use]
     pub fn sees(&self, caller: &Caller, action: WorkflowAction, resource: Resource<'_>, now: Timestamp) -> bool {
+        self.sees_by(&self.policies.current(), caller, action, resource, now)
+    }
+
+    /// The bundle now in force, for a list that must be filtered by one bundle alone (G6).
+    #[must_use]
+    pub fn bundle(&self) -> Arc<Bundle> {
+        self.policies.current()
+    }
+
+    /// As [`Judge::sees`], by this bundle.
+    #[must_use]
+    pub fn sees_by(
+        &self,
+        bundle: &Bundle,
+        caller: &Caller,
+        action: WorkflowAction,
+        resource: Resource<'_>,
+        now: Timestamp,
+    ) -> bool {
         let circumstances = match action {
             WorkflowAction::ViewApprovedAccess => Circumstances::ViewApproved { now },
             WorkflowAction::CreateAccessRequest
@@ -150,11 +175,12 @@ impl Judge {
             | WorkflowAction::ListConsents
             | WorkflowAction::ReadAuditLog
             | WorkflowAction::Evaluate
+            | WorkflowAction::EvaluateAsEngineer
             | WorkflowAction::ManageSupportRequests
             | WorkflowAction::RegisterTenant
             | WorkflowAction::ListOwnRequests => Circumstances::Nothing,
         };
-        self.ask(&self.policies.current(), caller, action, resource, circumstances).allowed
+        self.ask(bundle, caller, action, resource, circumstances).allowed
     }
 
     fn ask(

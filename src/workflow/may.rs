@@ -50,10 +50,19 @@ impl Workflow {
     ///
     /// # Errors
     /// [`WorkflowError::Denied`] when not, [`WorkflowError::Unrecorded`] when the log cannot be written.
-    pub async fn may_evaluate(&self, caller: &Caller, about_self: bool) -> Result<(), WorkflowError> {
+    pub async fn may_evaluate(&self, caller: &Caller, subject: Subject<'_>) -> Result<(), WorkflowError> {
         let endpoint = Resource::Endpoint(EndpointName::Decisions);
+        let about_self = caller.person().is_some_and(|person| person.as_str() == subject.id);
         let circumstances = Circumstances::Evaluate { about_self };
-        self.judge.require(caller, WorkflowAction::Evaluate, endpoint, circumstances).await?;
+        // Who asks about an engineer, asks as one: a customer's person must learn nothing about reads (R19).
+        let action = match caller.kind() {
+            CallerKind::Person(_) if subject.kind == "SupportEngineer" => WorkflowAction::EvaluateAsEngineer,
+            CallerKind::Person(_)
+            | CallerKind::Service { .. }
+            | CallerKind::UnixSocket
+            | CallerKind::InsecureLoopback => WorkflowAction::Evaluate,
+        };
+        self.judge.require(caller, action, endpoint, circumstances).await?;
         Ok(())
     }
 
@@ -174,6 +183,7 @@ impl Workflow {
             | WorkflowAction::ListConsents
             | WorkflowAction::ReadAuditLog
             | WorkflowAction::Evaluate
+            | WorkflowAction::EvaluateAsEngineer
             | WorkflowAction::ManageSupportRequests
             | WorkflowAction::RegisterTenant
             | WorkflowAction::ListOwnRequests => return Ok(judgement),

@@ -4,9 +4,9 @@ use super::Workflow;
 use super::error::WorkflowError;
 use crate::identity::Caller;
 use crate::model::{
-    AccessRequest, AccessRequestId, Consent, ConsentId, PersonId, SupportRequest, SupportRequestId, TenantId,
+    AccessRequest, AccessRequestId, Case, Consent, ConsentId, PersonId, SupportRequest, SupportRequestId, TenantId,
 };
-use crate::policy::{Circumstances, EndpointName, Resource, WorkflowAction};
+use crate::policy::{Bundle, Circumstances, EndpointName, Resource, WorkflowAction};
 use crate::store::{ActivityFilter, CaseRef, ListPosition, ListedConsent, NumberedActivity};
 
 /// How many items are looked at, at most, to fill a page or to count.
@@ -65,58 +65,50 @@ impl Workflow {
         let tenant = own_tenant(caller)?;
         let list = WorkflowAction::ListConsents;
         self.judge.require(caller, list, Resource::Tenant(&tenant), Circumstances::Nothing).await?;
-        let pending = self.pending_consents(caller, &tenant).await?;
-        let page = match view {
-            ConsentView::Pending => page_of(pending.clone(), before.as_ref(), limit),
-            ConsentView::Approved => self.approved_consents(caller, &tenant, before, limit).await?,
+        let bundle = self.judge.bundle();
+        let (action, is_pending) = match view {
+            ConsentView::Pending => (WorkflowAction::ViewConsent, true),
+            ConsentView::Approved => (WorkflowAction::ViewApprovedAccess, false),
         };
-        Ok(ConsentList { page, pending: pending.len() })
-    }
-
-    async fn pending_consents(&self, caller: &Caller, tenant: &TenantId) -> Result<Vec<SeenConsent>, WorkflowError> {
-        let listed = self.store.consents_of(tenant.clone(), true, None, LOOKED_AT).await?;
-        Ok(self.seen(caller, WorkflowAction::ViewConsent, listed))
-    }
-
-    async fn approved_consents(
-        &self,
-        caller: &Caller,
-        tenant: &TenantId,
-        mut before: Option<ListPosition>,
-        limit: usize,
-    ) -> Result<Page<SeenConsent>, WorkflowError> {
-        let mut items: Vec<SeenConsent> = Vec::new();
-        let mut looked_at = 0;
-        loop {
-            let listed = self.store.consents_of(tenant.clone(), false, before.clone(), limit.max(50)).await?;
-            let was_last = listed.len() < limit.max(50);
+        let all = self.store.consents_of(tenant.clone(), true, None, LOOKED_AT).await?;
+        let pending = self.seen(&bundle, caller, WorkflowAction::ViewConsent, all).len();
+        let (mut items, mut before, mut looked_at) = (Vec::new(), before, 0);
+        let step = limit.max(50);
+        let page = loop {
+            let listed = self.store.consents_of(tenant.clone(), is_pending, before, step).await?;
+            let is_last = listed.len() < step;
             looked_at += listed.len();
             before = listed.last().map(position_of_listed);
-            items.extend(self.seen(caller, WorkflowAction::ViewApprovedAccess, listed));
-            if items.len() > limit || was_last {
-                let next = (items.len() > limit).then(|| items.get(limit.saturating_sub(1)).map(position_of)).flatten();
+            items.extend(self.seen(&bundle, caller, action, listed));
+            if items.len() > limit || is_last {
+                let more = items.len() > limit;
                 items.truncate(limit);
-                return Ok(Page { items, next });
+                let next = items.last().filter(|_| more).map(position_of);
+                break Page { items, next };
             }
             if looked_at >= LOOKED_AT {
-                return Ok(Page { items, next: before });
+                break Page { items, next: before };
             }
-        }
+        };
+        Ok(ConsentList { page, pending })
     }
 
-    fn seen(&self, caller: &Caller, action: WorkflowAction, listed: Vec<ListedConsent>) -> Vec<SeenConsent> {
+    fn seen(
+        &self,
+        bundle: &Bundle,
+        caller: &Caller,
+        action: WorkflowAction,
+        listed: Vec<ListedConsent>,
+    ) -> Vec<SeenConsent> {
         let now = self.clock.now();
         let seen = listed.into_iter().filter_map(|listed| {
             let consent = listed.access_request.consent(&listed.consent)?.clone();
-            Some(SeenConsent {
-                consent,
-                access_request: listed.access_request,
-                support_request: listed.support_request,
-            })
+            let ListedConsent { access_request, support_request, .. } = listed;
+            Some(SeenConsent { consent, access_request, support_request })
         });
         seen.filter(|seen| {
             let resource = Resource::Consent(&seen.consent, &seen.access_request, &seen.support_request);
-            self.judge.sees(caller, action, resource, now)
+            self.judge.sees_by(bundle, caller, action, resource, now)
         })
         .collect()
     }
@@ -224,7 +216,13 @@ impl Workflow {
         let stored = self.store.case(case).await?.ok_or(WorkflowError::NotFound(NOUN))?;
         let resource = Resource::SupportRequest(&stored.case.support_request);
         self.visible(caller, WorkflowAction::ViewSupportRequest, resource, NOUN).await?;
-        Ok(stored.case.access_requests.into_iter().rev().collect())
+        let (bundle, now) = (self.judge.bundle(), self.clock.now());
+        let Case { support_request, access_requests } = &stored.case;
+        let seen = access_requests.iter().rev().filter(|request| {
+            let resource = Resource::AccessRequest(request, support_request);
+            self.judge.sees_by(&bundle, caller, WorkflowAction::ViewAccessRequest, resource, now)
+        });
+        Ok(seen.cloned().collect())
     }
 
     /// The audit log of the caller's tenant (R21).
@@ -266,19 +264,6 @@ impl Workflow {
 
 fn own_tenant(caller: &Caller) -> Result<TenantId, WorkflowError> {
     caller.tenant().cloned().ok_or(WorkflowError::NotFound("tenant"))
-}
-
-fn page_of(items: Vec<SeenConsent>, before: Option<&ListPosition>, limit: usize) -> Page<SeenConsent> {
-    let is_later = |seen: &SeenConsent| {
-        before.is_none_or(|before| {
-            (seen.access_request.created_at, seen.consent.id.as_str()) < (before.at, before.id.as_str())
-        })
-    };
-    let mut rest: Vec<_> = items.into_iter().filter(is_later).collect();
-    let more = rest.len() > limit;
-    rest.truncate(limit);
-    let next = rest.last().filter(|_| more).map(position_of);
-    Page { items: rest, next }
 }
 
 fn position_of(seen: &SeenConsent) -> ListPosition {

@@ -12,5 +12,6 @@
     missing_docs
 )]
 
+mod architecture;
 mod story;
 mod support;

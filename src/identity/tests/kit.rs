@@ -1,6 +1,5 @@
 //! What the tests of this room share: keys of three kinds, tokens made by hand, a server of keys, an identity to ask.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +20,7 @@ use serde_json::{Value, json};
 
 use crate::clock::ManualClock;
 use crate::identity::{Caller, Identity, IdentitySettings, TokenRefused};
-use crate::model::{RoleId, Timestamp};
+use crate::model::Timestamp;
 
 /// When the tests take place: 2026-11-22T10:00:00Z, in seconds.
 pub(in crate::identity) const NOW_S: i64 = 1_795_341_600;
@@ -202,8 +201,7 @@ impl Desk {
         }))
         .unwrap();
         let clock = ManualClock::at(Timestamp::from_millis(NOW_S * 1000));
-        let known_roles = HashSet::from([RoleId::new("global-admin").unwrap()]);
-        let identity = Identity::new(settings, known_roles, Arc::new(clock.clone())).unwrap();
+        let identity = Identity::new(settings, Arc::new(clock.clone())).unwrap();
         Self { folder, clock, key, contoso_key, identity }
     }
 
