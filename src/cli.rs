@@ -1,5 +1,6 @@
 //! The command line: one small file a subcommand; no logic.
 
+mod demo;
 mod serve;
 mod telemetry;
 mod token;
@@ -18,6 +19,8 @@ pub struct Cli {
 enum Command {
     /// Runs the sidecar until it is told to stop (SIGTERM or SIGINT).
     Serve(serve::Serve),
+    /// Plays the stories of support access on a server of its own, then keeps serving for you to try.
+    Demo(demo::Demo),
     /// Mints a token from a local key, for development alone.
     Token(token::Token),
 }
@@ -30,6 +33,7 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<()> {
         match self.command {
             Command::Serve(serve) => serve.run(),
+            Command::Demo(demo) => demo.run(),
             Command::Token(token) => token.run(),
         }
     }

@@ -13,5 +13,6 @@
 )]
 
 mod architecture;
+mod demo;
 mod story;
 mod support;
