@@ -14,5 +14,6 @@
 
 mod architecture;
 mod demo;
+mod process;
 mod story;
 mod support;

@@ -2,6 +2,7 @@
 
 mod house;
 mod person;
+pub mod process;
 
-pub use house::House;
+pub use house::{House, question, settings};
 pub use person::{Person, Reply};

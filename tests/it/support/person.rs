@@ -67,6 +67,18 @@ impl Reply {
 
 impl Person {
     pub fn new(house: &House, tenant: &str, object: &str, roles: &[&str], app_roles: &[&str], service: bool) -> Self {
+        Self::of(&house.key, house.clock.clone(), &house.url, [tenant, object], [roles, app_roles], service)
+    }
+
+    /// Somebody at this address: tenant and object, directory roles and app roles.
+    pub fn of(
+        key: &Arc<DevelopmentKey>,
+        clock: ManualClock,
+        url: &str,
+        [tenant, object]: [&str; 2],
+        [roles, app_roles]: [&[&str]; 2],
+        service: bool,
+    ) -> Self {
         let tenant: TenantId = tenant.parse().unwrap();
         let role = |name: &&str| match ROLES.by_name(name) {
             Some(id) => id.clone(),
@@ -79,16 +91,16 @@ impl Person {
             roles: roles.iter().map(role).collect(),
             app_roles: app_roles.iter().map(|role| role.parse::<AppRole>().unwrap()).collect(),
             service,
-            issued_at: house.clock.now(),
+            issued_at: clock.now(),
             lifetime_s: 600,
             tenant: tenant.clone(),
         };
         Self {
             id: format!("{tenant}/{object}"),
-            key: Arc::clone(&house.key),
-            clock: house.clock.clone(),
+            key: Arc::clone(key),
+            clock,
             claims,
-            url: house.url.clone(),
+            url: url.to_owned(),
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
             headers: Vec::new(),
         }
@@ -130,6 +142,11 @@ impl Person {
 
     /// A call with these bytes as its body; JSON unless a header says otherwise.
     pub async fn send(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Reply {
+        self.try_send(method, path, body).await.unwrap()
+    }
+
+    /// The same, where the service may be gone before it has answered.
+    pub async fn try_send(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> reqwest::Result<Reply> {
         let mut request = self.http.request(method, format!("{}{path}", self.url));
         let has = |name: &str| self.headers.iter().any(|(header, _)| header.eq_ignore_ascii_case(name));
         if !has("authorization") {
@@ -147,10 +164,10 @@ impl Person {
                 request = request.header(name, value);
             }
         }
-        let response = request.send().await.unwrap();
+        let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let text = response.text().await.unwrap();
+        let text = response.text().await?;
         let json = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Reply { status, headers, text, json }
+        Ok(Reply { status, headers, text, json })
     }
 }

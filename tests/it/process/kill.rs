@@ -1,0 +1,176 @@
+//! `kill -9` in the middle of the work, again and again on the same folder: what was acknowledged is there, in whole.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use serde_json::Value;
+
+use super::case::{Act, Case, People};
+use crate::support::process::Site;
+
+const KILLS: usize = 50;
+const WRITERS: usize = 4;
+const READERS: usize = 2;
+
+/// A small generator of random numbers (SplitMix64), so that a seed tells what was tried.
+#[derive(Clone)]
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % limit
+    }
+
+    fn once_in(&mut self, limit: u64) -> bool {
+        self.below(limit) == 0
+    }
+}
+
+/// What a case goes through.
+fn script(dice: &mut Dice) -> Vec<Act> {
+    let mut acts = vec![Act::Open, Act::Ask];
+    let contoso = if dice.once_in(5) { Act::ContosoRejects } else { Act::ContosoApproves };
+    let fabrikam = if dice.once_in(5) { Act::FabrikamRejects } else { Act::FabrikamApproves };
+    acts.extend(if dice.once_in(2) { [contoso, fabrikam] } else { [fabrikam, contoso] });
+    acts.truncate(4 - usize::from(dice.once_in(4)));
+    if acts.contains(&Act::FabrikamApproves) && dice.once_in(2) {
+        acts.push(Act::FabrikamRevokes);
+    }
+    if !dice.once_in(3) {
+        acts.push(Act::Close);
+    }
+    acts
+}
+
+/// Decisions that were answered: the log must have every one of them, and say the same.
+type Decisions = Arc<Mutex<HashMap<String, bool>>>;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_survives_fifty_kills() {
+    let seed = u64::from_le_bytes(uuid::Uuid::new_v4().as_bytes()[..8].try_into().unwrap());
+    println!("seed {seed:#x}");
+    let began = Instant::now();
+    let site = Site::new("");
+    let mut dice = Dice(seed);
+    let decisions: Decisions = Arc::default();
+    let mut cases: Vec<Case> = Vec::new();
+    let (mut of_last_round, mut unanswered) = (Vec::new(), Unanswered::default());
+    for round in 0..KILLS {
+        let sidecar = site.start();
+        let people = People::of(&site, &sidecar);
+        unanswered.survived(&mut of_last_round, &people).await;
+        cases.append(&mut of_last_round);
+        recorded(&site, &decisions.lock());
+
+        let after = Duration::from_millis(5 + dice.below(76));
+        let working = work(&people, round, &dice, &decisions);
+        tokio::time::sleep(after).await;
+        sidecar.kill();
+        for writer in working {
+            of_last_round.extend(writer.await.unwrap());
+        }
+    }
+    let sidecar = site.start();
+    let people = People::of(&site, &sidecar);
+    unanswered.survived(&mut of_last_round, &people).await;
+    cases.append(&mut of_last_round);
+    unanswered.survived(&mut cases, &people).await;
+    recorded(&site, &decisions.lock());
+
+    let acknowledged: usize = cases.iter().map(Case::acknowledged).sum();
+    let (cases, decisions) = (cases.len(), decisions.lock().len());
+    println!(
+        "{KILLS} kills in {:?}: {acknowledged} changes of {cases} cases and {decisions} decisions were acknowledged, \
+         without an answer: {unanswered:?}",
+        began.elapsed()
+    );
+    assert!(acknowledged > KILLS && decisions > KILLS, "there was no load");
+    assert!(unanswered.made + unanswered.not_made > 0, "no kill hit a change");
+}
+
+/// Calls without an answer, by whether they had been made nevertheless.
+#[derive(Debug, Default)]
+struct Unanswered {
+    made: usize,
+    not_made: usize,
+}
+
+impl Unanswered {
+    /// Checks these cases after a restart.
+    async fn survived(&mut self, cases: &mut [Case], people: &People) {
+        for case in cases {
+            match case.survived(people).await {
+                Some(true) => self.made += 1,
+                Some(false) => self.not_made += 1,
+                None => {}
+            }
+        }
+    }
+}
+
+/// Writers that work on their own cases until the process is gone, and readers that ask about them.
+fn work(people: &People, round: usize, dice: &Dice, decisions: &Decisions) -> Vec<tokio::task::JoinHandle<Vec<Case>>> {
+    let newest = Arc::new(AtomicUsize::new(0));
+    let mut working = Vec::new();
+    for writer in 0..WRITERS {
+        let (people, newest) = (people.clone(), Arc::clone(&newest));
+        let mut dice = Dice(dice.0 ^ ((writer as u64 + 1) << 32));
+        working.push(tokio::spawn(async move {
+            let mut cases = Vec::new();
+            for number in 0.. {
+                let mut case = Case::new(format!("SR-{round}-{writer}-{number}"));
+                newest.fetch_max(number, Ordering::Relaxed);
+                let mut gone = false;
+                for act in script(&mut dice) {
+                    gone = case.carry_out(&people, act).await.is_err();
+                    if gone {
+                        break;
+                    }
+                }
+                cases.push(case);
+                if gone {
+                    break;
+                }
+            }
+            cases
+        }));
+    }
+    for reader in 0..READERS {
+        let (people, newest, decisions) = (people.clone(), Arc::clone(&newest), Arc::clone(decisions));
+        let mut dice = Dice(dice.0 ^ ((reader as u64 + 1) << 48));
+        working.push(tokio::spawn(async move {
+            loop {
+                let number = dice.below(newest.load(Ordering::Relaxed) as u64 + 1);
+                let writer = dice.below(WRITERS as u64);
+                let Ok(reply) = people.may_read(&format!("SR-{round}-{writer}-{number}")).await else { break };
+                assert_eq!(reply.status, 200, "{reply:?}");
+                let id = reply.json["context"]["decision_id"].as_str().unwrap().to_owned();
+                decisions.lock().insert(id, reply.decision());
+            }
+            Vec::new()
+        }));
+    }
+    working
+}
+
+/// Every answered decision is in the log, once, and says what was answered; every line is whole.
+fn recorded(site: &Site, decisions: &HashMap<String, bool>) {
+    let log = std::fs::read_to_string(site.file("decisions.jsonl")).unwrap();
+    let mut written: HashMap<String, bool> = HashMap::new();
+    for line in log.lines() {
+        let record: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+        if let (Some(id), Some(decision)) = (record["decision_id"].as_str(), record["decision"].as_bool()) {
+            assert_eq!(written.insert(id.to_owned(), decision), None, "{id} is written twice");
+        }
+    }
+    for (id, decision) in decisions {
+        assert_eq!(written.get(id), Some(decision), "decision {id} was answered");
+    }
+}
