@@ -157,13 +157,17 @@ impl Accept {
             .max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX));
         let graceful = GracefulShutdown::new();
         loop {
-            let Ok(permit) = Arc::clone(&self.connections).acquire_owned().await else { break };
-            let accepted = tokio::select! {
-                accepted = accept() => accepted,
+            let admitted = async {
+                let permit = Arc::clone(&self.connections).acquire_owned().await.map_err(io::Error::other)?;
+                Ok::<_, io::Error>((accept().await?, permit))
+            };
+            // Also while every place is taken: a stop must not wait for a client that stays.
+            let admitted = tokio::select! {
+                admitted = admitted => admitted,
                 _ = self.stopped.wait_for(|stopped| *stopped) => break,
             };
-            let stream = match accepted {
-                Ok(stream) => stream,
+            let (stream, permit) = match admitted {
+                Ok(admitted) => admitted,
                 Err(error) => {
                     tracing::warn!(error = %error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -181,6 +185,8 @@ impl Accept {
                 drop(permit);
             });
         }
+        // Closes the listener: whoever comes now is refused at once, and does not wait for an answer that never comes.
+        drop(accept);
         if tokio::time::timeout(self.drain_timeout, graceful.shutdown()).await.is_err() {
             tracing::warn!("requests were still under way when the drain time had passed");
         }

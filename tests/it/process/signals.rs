@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -52,6 +53,19 @@ async fn sigterm_lets_requests_under_way_finish_and_leaves_nothing_half_done() {
     assert!(!site.file("store.db-wal").exists(), "the store's journal is in its file");
     let sidecar = site.start();
     case.survived(&People::of(&site, &sidecar)).await;
+}
+
+#[tokio::test]
+async fn sigterm_ends_it_while_every_connection_is_taken() {
+    let site = Site::new("server.max_connections = 1");
+    let mut sidecar = site.start();
+    let people = People::of(&site, &sidecar);
+    // The client keeps its connection, and nobody else gets one.
+    assert_eq!(people.may_read("SR-1").await.unwrap().status, 200);
+    let told = Instant::now();
+    sidecar.signal(Signal::TERM);
+    assert_eq!(sidecar.end().code(), Some(0), "{:?}", sidecar.log.lock());
+    assert!(told.elapsed() < Duration::from_secs(5), "it waited for the client: {:?}", told.elapsed());
 }
 
 /// The shipped bundle, in a folder where it can be edited.
