@@ -333,10 +333,11 @@ impl Store for SqliteStore {
         if self.is_closed() {
             return Err(closed().to_string());
         }
-        self.shared
-            .trouble
-            .lock()
-            .clone()
-            .map_or(Ok(()), |trouble| Err(format!("the store cannot be written: {trouble}")))
+        let Some(trouble) = self.shared.trouble.lock().clone() else { return Ok(()) };
+        // For the next time that somebody asks. A full queue has writes enough to find out.
+        if let Some(requests) = &*self.requests.lock() {
+            let _ = requests.try_send(Request::Probe);
+        }
+        Err(format!("the store cannot be written: {trouble}"))
     }
 }

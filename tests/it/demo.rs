@@ -90,15 +90,15 @@ fn it_serves_on_until_it_is_stopped_and_its_commands_can_be_pasted() {
         let pasted = Command::new("sh").args(["-euc", &script.join("\n")]).env("NO_PROXY", "*").output().unwrap();
         let answers: Vec<serde_json::Value> =
             text(&pasted.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let [asked, cyds, dees, cyd, dee, log, reads, ready] = answers.as_slice() else {
+        let [asked, cyds_list, dees_list, by_cyd, by_dee, log, reads, readiness] = answers.as_slice() else {
             panic!("{answers:?} {}", text(&pasted.stderr))
         };
         assert_eq!(asked["decision"], false, "{asked}");
-        assert_eq!((&cyds["pending_count"], &dees["pending_count"]), (&1.into(), &1.into()));
-        assert_eq!((&cyd["status"], &dee["status"]), (&"approved".into(), &"approved".into()));
+        assert_eq!((&cyds_list["pending_count"], &dees_list["pending_count"]), (&1.into(), &1.into()));
+        assert_eq!((&by_cyd["status"], &by_dee["status"]), (&"approved".into(), &"approved".into()));
         assert_eq!(log["items"][0]["activity"], "Approval approved", "{log}");
         assert_eq!(reads["items"].as_array().map(Vec::len), Some(4), "{reads}");
-        assert_eq!(ready["ready"], true, "{ready}");
+        assert_eq!(readiness["ready"], true, "{readiness}");
     } else {
         println!("curl is not installed: the commands were printed, and not run");
         assert_eq!(script.iter().filter(|line| line.starts_with("curl")).count(), 8, "{script:?}");

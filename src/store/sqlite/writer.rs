@@ -32,6 +32,8 @@ pub(super) enum Request {
     Commit(Commit, Answer),
     /// Remembered answers given before this time are deleted.
     ForgetAnswers(Timestamp, oneshot::Sender<Result<u64, String>>),
+    /// Finds out whether the store can be written again.
+    Probe,
     /// Lets a test disturb the writer.
     #[cfg(test)]
     Disturb(Box<dyn FnOnce(&mut Writer) + Send>),
@@ -71,6 +73,7 @@ impl Writer {
                 match request {
                     Request::Commit(commit, answer) => commits.push((commit, answer)),
                     Request::ForgetAnswers(before, answer) => drop(answer.send(self.forget_answers(before))),
+                    Request::Probe => self.probe(),
                     #[cfg(test)]
                     Request::Disturb(disturb) => disturb(&mut self),
                 }
@@ -148,6 +151,18 @@ impl Writer {
             Ok(count) => Ok(u64::try_from(count).unwrap_or(u64::MAX)),
             Err(failure) => Err(failure.trouble.to_string()),
         }
+    }
+
+    /// Writes what is there already. Only a write shows that writing is possible again, and a process that says that it
+    /// is not ready may not be sent one.
+    fn probe(&mut self) {
+        if self.shared.trouble.lock().is_none() {
+            return;
+        }
+        // A failure is recorded as any other.
+        let _ = self.transaction(|connection| {
+            Ok(connection.execute("UPDATE meta SET value = value WHERE name = 'epoch'", ())?)
+        });
     }
 
     /// Does the work in one transaction: when this returns, it is on disk; when it fails, nothing is, unless the failure

@@ -243,7 +243,8 @@ impl Case {
         Ok(Call { act, path, body })
     }
 
-    async fn consent(&self, admin: &Person, view: &str, verb: &str) -> reqwest::Result<String> {
+    /// The path of what an administrator does with their consent.
+    pub(super) async fn consent(&self, admin: &Person, view: &str, verb: &str) -> reqwest::Result<String> {
         let list = admin.try_send(Method::GET, &format!("/v1/consents?view={view}&limit=200"), None).await?;
         let items = list.json["items"].as_array().unwrap_or_else(|| panic!("{list:?}"));
         let own = items.iter().find(|item| item["access_request"] == self.access_request.as_str());

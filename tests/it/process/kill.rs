@@ -1,6 +1,7 @@
 //! `kill -9` in the middle of the work, again and again on the same folder: what was acknowledged is there, in whole.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ const KILLS: usize = 50;
 const WRITERS: usize = 4;
 const READERS: usize = 2;
 
-/// A small generator of random numbers (SplitMix64), so that a seed tells what was tried.
+/// A small generator of random numbers (`SplitMix64`), so that a seed tells what was tried.
 #[derive(Clone)]
 struct Dice(u64);
 
@@ -67,7 +68,7 @@ async fn what_was_acknowledged_survives_fifty_kills() {
         let people = People::of(&site, &sidecar);
         unanswered.survived(&mut of_last_round, &people).await;
         cases.append(&mut of_last_round);
-        recorded(&site, &decisions.lock());
+        recorded(&site.file("decisions.jsonl"), &decisions.lock());
 
         let after = Duration::from_millis(5 + dice.below(76));
         let working = work(&people, round, &dice, &decisions);
@@ -82,7 +83,7 @@ async fn what_was_acknowledged_survives_fifty_kills() {
     unanswered.survived(&mut of_last_round, &people).await;
     cases.append(&mut of_last_round);
     unanswered.survived(&mut cases, &people).await;
-    recorded(&site, &decisions.lock());
+    recorded(&site.file("decisions.jsonl"), &decisions.lock());
 
     let acknowledged: usize = cases.iter().map(Case::acknowledged).sum();
     let (cases, decisions) = (cases.len(), decisions.lock().len());
@@ -161,8 +162,8 @@ fn work(people: &People, round: usize, dice: &Dice, decisions: &Decisions) -> Ve
 }
 
 /// Every answered decision is in the log, once, and says what was answered; every line is whole.
-fn recorded(site: &Site, decisions: &HashMap<String, bool>) {
-    let log = std::fs::read_to_string(site.file("decisions.jsonl")).unwrap();
+pub(super) fn recorded(log: &Path, decisions: &HashMap<String, bool>) {
+    let log = std::fs::read_to_string(log).unwrap();
     let mut written: HashMap<String, bool> = HashMap::new();
     for line in log.lines() {
         let record: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));

@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
@@ -68,25 +67,12 @@ async fn sigterm_ends_it_while_every_connection_is_taken() {
     assert!(told.elapsed() < Duration::from_secs(5), "it waited for the client: {:?}", told.elapsed());
 }
 
-/// The shipped bundle, in a folder where it can be edited.
-fn bundle(to: &Path) {
-    for folder in ["policies", "schemas"] {
-        std::fs::create_dir_all(to.join(folder)).unwrap();
-        for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap() {
-            let entry = entry.unwrap();
-            if entry.file_type().unwrap().is_file() {
-                std::fs::copy(entry.path(), to.join(folder).join(entry.file_name())).unwrap();
-            }
-        }
-    }
-}
-
 #[tokio::test]
 async fn sighup_takes_good_policies_and_leaves_bad_ones() {
     const FREEZE: &str = "\n@id(\"test.freeze\")\n@rule(\"R1\")\n@code(\"frozen\")\n@reason(\"nothing is read today\")\n\
                           forbid (principal, action in Action::\"readDiagnosticData\", resource is DiagnosticData);\n";
     let site = Site::new("policy.directory = \"bundle\"");
-    bundle(&site.file("bundle"));
+    site.bundle("bundle");
     let mut sidecar = site.start();
     let people = People::of(&site, &sidecar);
     let mut case = Case::new("SR-1".to_owned());

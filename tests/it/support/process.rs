@@ -49,7 +49,21 @@ impl Site {
         std::fs::write(self.file("consentry.toml"), text).unwrap();
     }
 
-    /// `consentry` with nothing of our environment that it could take for settings.
+    /// Puts the shipped bundle into this folder, where it can be edited.
+    pub fn bundle(&self, name: &str) {
+        for folder in ["policies", "schemas"] {
+            let to = self.file(name).join(folder);
+            std::fs::create_dir_all(&to).unwrap();
+            for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap() {
+                let entry = entry.unwrap();
+                if entry.file_type().unwrap().is_file() {
+                    std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+                }
+            }
+        }
+    }
+
+    /// `consentry`, run in the folder.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_consentry"));
         command.args(arguments).current_dir(self.path()).stdin(Stdio::null()).env("NO_COLOR", "1");
