@@ -37,14 +37,14 @@ thread_local! {
 pub(super) async fn evaluation(State(entrance): State<Entrance>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let answer = entrance.evaluation(&parts.headers, body).await;
-    with_request_id(answer.unwrap_or_else(IntoResponse::into_response), &parts.headers)
+    with_request_id(answer.unwrap_or_else(undecided), &parts.headers)
 }
 
 /// `POST /access/v1/evaluations`
 pub(super) async fn evaluations(State(entrance): State<Entrance>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let answer = entrance.evaluations(&parts.headers, body).await;
-    with_request_id(answer.unwrap_or_else(IntoResponse::into_response), &parts.headers)
+    with_request_id(answer.unwrap_or_else(undecided), &parts.headers)
 }
 
 /// `GET /.well-known/authzen-configuration`
@@ -307,6 +307,11 @@ fn complete<'a>(item: Item<'a>, defaults: &Item<'a>) -> Result<Evaluation<'a>, P
         resource: entity(item.resource, &defaults.resource, "resource")?,
         context: item.context.or_else(|| defaults.context.clone()),
     })
+}
+
+/// A fault of ours stands where an answer was asked for: whoever looks for the decision finds that it is no allow (G4).
+fn undecided(problem: Problem) -> Response {
+    if problem.status() >= 500 { problem.as_decision().into_response() } else { problem.into_response() }
 }
 
 fn with_request_id(mut response: Response, headers: &HeaderMap) -> Response {
