@@ -1,1 +1,177 @@
-//! refused
+//! What it refuses to start with: each time a clear word, a failure, and nothing damaged.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::support::process::Site;
+use crate::support::settings;
+
+const ARGUMENTS: [&str; 3] = ["serve", "--config", "consentry.toml"];
+
+/// Starts it, which must fail; gives what it said.
+fn refused(site: &Site, command: Command) -> String {
+    let (status, said) = site.end_of(command);
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("error: ") && !said.contains("panicked"), "{said}");
+    said
+}
+
+/// Refused for this text of the settings file, with these words.
+fn refused_for(text: &str, words: &[&str]) {
+    let site = Site::new("");
+    site.settings(&text.replace("FOLDER", &site.path().display().to_string()));
+    for arguments in [&ARGUMENTS[..], &[&ARGUMENTS[..], &["--check"]].concat()] {
+        let said = refused(&site, site.command(arguments));
+        for word in words {
+            assert!(said.contains(word), "`{word}` is missing: {said}");
+        }
+        assert!(!site.file("store.db").exists() && !site.file("decisions.jsonl").exists(), "nothing was begun: {said}");
+    }
+}
+
+/// The harness's settings with one thing changed.
+fn changed(from: &str, to: &str) -> String {
+    let text = settings(Path::new("FOLDER"), "");
+    assert!(text.contains(from), "{from} is not in {text}");
+    text.replace(from, to)
+}
+
+#[test]
+fn settings_that_are_wrong_are_named() {
+    let top = |line: &str| settings(Path::new("FOLDER"), line);
+    refused_for(&top("server.max_bodybytes = 1"), &["max_bodybytes", "server"]);
+    refused_for(&top("misspelt = 1"), &["misspelt"]);
+    refused_for(&top("server.max_batch = \"many\""), &["many", "max_batch"]);
+    refused_for(&top("server.max_batch = 0"), &["server.max_batch", "at least 1"]);
+    refused_for(&changed("algorithms = [\"EdDSA\"]", "algorithms = [\"HS256\"]"), &["HS256", "algorithms"]);
+    refused_for(&changed("mode = \"development\"", "mode = \"production\""), &["for development", "issuer.test"]);
+    refused_for(&changed("store.path = \"FOLDER/store.db\"", ""), &["store"]);
+    refused_for("this is not TOML", &["TOML"]);
+}
+
+#[test]
+fn an_open_listener_is_for_development_on_this_machine() {
+    let top = |line: &str| settings(Path::new("FOLDER"), line);
+    let elsewhere = top("server.insecure_loopback = true").replace("127.0.0.1:0", "0.0.0.0:0");
+    refused_for(&elsewhere, &["server.insecure_loopback", "loopback address"]);
+    let production = "server.insecure_loopback = true\nstore.path = \"FOLDER/store.db\"\n\
+                      decision_log.path = \"FOLDER/decisions.jsonl\"";
+    refused_for(production, &["server.insecure_loopback", "never in production"]);
+}
+
+#[test]
+fn a_settings_file_that_is_missing_is_named() {
+    let site = Site::new("");
+    let said = refused(&site, site.command(&["serve", "--config", "nowhere.toml"]));
+    assert!(said.contains("`nowhere.toml`"), "{said}");
+}
+
+#[tokio::test]
+async fn the_environment_wins_over_the_file_and_what_it_misspells_is_named() {
+    let site = Site::new("");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut command = site.command(&ARGUMENTS);
+    command.env("CONSENTRY_SERVER__LISTEN", free.to_string());
+    let sidecar = crate::support::process::Sidecar::spawn(command);
+    assert_eq!(sidecar.url, format!("http://{free}"));
+    for (variable, word) in [("CONSENTRY_SERVER__LISTN", "listn"), ("CONSENTRY_POLICIES", "policies")] {
+        let mut command = site.command(&ARGUMENTS);
+        command.env(variable, "127.0.0.1:1");
+        let said = refused(&site, command).to_lowercase();
+        assert!(said.contains(word), "{variable}: {said}");
+    }
+}
+
+#[test]
+fn good_settings_pass_the_check_and_begin_nothing() {
+    let site = Site::new("");
+    let (status, said) = site.end_of(site.command(&[&ARGUMENTS[..], &["--check"]].concat()));
+    assert!(status.success() && said.contains("are good"), "{said}");
+    assert!(!site.file("store.db").exists() && !site.file("decisions.jsonl").exists());
+}
+
+#[test]
+fn policies_that_are_wrong_are_named_with_their_place() {
+    let edits: [(&str, &dyn Fn(&str) -> String, &str); 3] = [
+        ("syntax", &|text| format!("permit (principal action);\n{text}"), "policies/reading.cedar:1:"),
+        ("schema", &|text| text.replacen("supportRequest.open", "supportRequest.opn", 1), "policies/reading.cedar:"),
+        ("no @id", &|text| text.replacen("@id(\"reading.expired\")", "", 1), "the policy has no `@id`"),
+    ];
+    for (what, edit, said) in edits {
+        let site = Site::new("policy.directory = \"bundle\"");
+        site.bundle("bundle");
+        let reading = site.file("bundle/policies/reading.cedar");
+        fs::write(&reading, edit(&fs::read_to_string(&reading).unwrap())).unwrap();
+        for arguments in [&ARGUMENTS[..], &[&ARGUMENTS[..], &["--check"]].concat()] {
+            let error = refused(&site, site.command(arguments));
+            assert!(error.contains(said) && error.contains("policies/reading.cedar:"), "{what}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_store_that_is_not_ours_or_newer_stays_as_it_is() {
+    let site = Site::new("");
+    let sidecar = site.start();
+    sidecar.kill();
+    let store = site.file("store.db");
+    // Brings the journal in, and makes the file one of a program that does not exist yet.
+    let database = rusqlite::Connection::open(&store).unwrap();
+    database.pragma_update(None, "user_version", 4_711).unwrap();
+    drop(database);
+    let newer = fs::read(&store).unwrap();
+    let noise: Vec<u8> = (0_u32..40_000).map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+    for (content, said) in [(&newer, "schema version 4711"), (&noise, "damaged")] {
+        fs::write(&store, content).unwrap();
+        let error = refused(&site, site.command(&ARGUMENTS));
+        assert!(error.contains("store") && error.contains(said), "{error}");
+        assert_eq!(&fs::read(&store).unwrap(), content, "the file stays as it is");
+    }
+}
+
+#[test]
+fn a_second_process_on_the_same_files_is_refused_and_the_first_goes_on() {
+    let site = Site::new("");
+    let mut first = site.start();
+    let said = refused(&site, site.command(&ARGUMENTS));
+    assert!(said.contains("decisions.jsonl") && said.contains("another process"), "{said}");
+    let other_log = settings(site.path(), "").replace("decisions.jsonl", "other.jsonl");
+    site.settings(&other_log);
+    let said = refused(&site, site.command(&ARGUMENTS));
+    assert!(said.contains("store.db") && said.contains("in use by another process"), "{said}");
+    assert!(first.child.try_wait().unwrap().is_none(), "the first one serves on");
+}
+
+#[test]
+fn an_address_in_use_is_named() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let site = Site::new("");
+    let mut command = site.command(&ARGUMENTS);
+    command.args(["--listen", &address]);
+    let said = refused(&site, command);
+    assert!(said.contains(&address), "{said}");
+    drop(site.start());
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_named() {
+    let site = Site::new("");
+    fs::create_dir(site.file("fixed")).unwrap();
+    let own = |name: &str| format!("{}/{name}", site.path().display());
+    // Rights do not bind root: a read-only file system does, where one can be mounted.
+    let script = "mount -t tmpfs -o ro tmpfs fixed 2>/dev/null || chmod 0555 fixed; exec \"$0\" \"$@\"";
+    let mounts = Command::new("unshare").args(["-m", "true"]).stderr(Stdio::null()).status();
+    let outer: &[&str] = if mounts.is_ok_and(|status| status.success()) { &["unshare", "-m"] } else { &["env"] };
+    println!("the folder is made read-only through {outer:?}");
+    for name in ["store.db", "decisions.jsonl"] {
+        site.settings(&settings(site.path(), "").replace(&own(name), &own(&format!("fixed/{name}"))));
+        let mut command = Command::new(outer[0]);
+        command.args(&outer[1..]).args(["sh", "-c", script, env!("CARGO_BIN_EXE_consentry")]).args(ARGUMENTS);
+        command.current_dir(site.path()).stdin(Stdio::null());
+        let said = refused(&site, command);
+        assert!(said.contains(&format!("fixed/{name}")), "{said}");
+        assert!(said.contains("Read-only file system") || said.contains("Permission denied"), "{said}");
+    }
+}
