@@ -110,10 +110,11 @@ impl Line<'_> {
 /// Why, for a decision; what was found, for a list.
 fn details(answer: &Answer) -> Vec<String> {
     if answer.decision().is_some() {
-        return vec![
-            format!("{}: {}", answer.code(), answer.message()),
-            format!("{} by {}", answer.rules().join(" "), answer.policies().join(", ")),
-        ];
+        let by = match answer.policies().as_slice() {
+            [] => "by no policy".to_owned(),
+            policies => format!("{} by {}", answer.rules().join(" "), policies.join(", ")),
+        };
+        return vec![format!("{}: {}", answer.code(), answer.message()), by];
     }
     let mut lines: Vec<String> = Vec::new();
     for entry in answer.body.get("items").and_then(serde_json::Value::as_array).into_iter().flatten() {

@@ -17,7 +17,7 @@ use crate::support::{Reply, settings};
 
 /// How a disk is made full.
 #[derive(Debug, Clone, Copy)]
-enum Way {
+pub(super) enum Way {
     /// A small file system that only the process sees: `unshare` with these flags may mount one.
     Tmpfs(&'static str),
     /// No file of the process grows any more.
@@ -26,7 +26,7 @@ enum Way {
 
 impl Way {
     /// The best way that this machine allows.
-    fn choose() -> Self {
+    pub(super) fn choose() -> Self {
         let may_mount = |flags: &&str| {
             let probe = TempDir::new().unwrap();
             let mount = ["sh", "-c", "mount -t tmpfs -o size=1m tmpfs \"$0\""];

@@ -2,7 +2,7 @@
 
 use consentry::identity::development::DevelopmentKey;
 
-use crate::support::process::{Sidecar, Site};
+use crate::support::process::{Sidecar, Site, end_of};
 
 fn printed(site: &Site, arguments: &[&str]) -> String {
     let output = site.command(arguments).output().unwrap();
@@ -43,7 +43,7 @@ fn no_token_for_production() {
     let site = Site::new("");
     site.settings("store.path = \"store.db\"\ndecision_log.path = \"decisions.jsonl\"");
     let token = ["token", "--config", "consentry.toml", "--tenant", "contoso", "--object", "cyd"];
-    let (status, said) = site.end_of(site.command(&token));
+    let (status, said) = end_of(site.command(&token));
     assert_eq!(status.code(), Some(1), "{said}");
     assert!(said.contains("is for production"), "{said}");
     assert!(!site.file("consentry-development.key").exists(), "no key was made");

@@ -75,15 +75,6 @@ impl Site {
         Sidecar::spawn(self.command(&["serve", "--config", "consentry.toml"]))
     }
 
-    /// Runs to the end, which has to come soon; gives the exit status and what was written to standard error.
-    pub fn end_of(&self, mut command: Command) -> (ExitStatus, String) {
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let lines = collect(&mut child);
-        let status = wait(&mut child, &lines);
-        let said = lines.lock().join("\n");
-        (status, said)
-    }
-
     /// Somebody who calls the sidecar that listens there.
     pub fn person(&self, sidecar: &Sidecar, tenant: &str, object: &str, roles: &[&str], app_roles: &[&str]) -> Person {
         // Tokens are minted at the time at which this is called, and good for ten minutes.
@@ -159,6 +150,15 @@ impl Drop for Sidecar {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Runs to the end, which has to come soon; gives the exit status and what was written to standard error.
+pub fn end_of(mut command: Command) -> (ExitStatus, String) {
+    let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let lines = collect(&mut child);
+    let status = wait(&mut child, &lines);
+    let said = lines.lock().join("\n");
+    (status, said)
 }
 
 /// A process has nobody to tell us that something happened: we look again a little later.
