@@ -15,6 +15,9 @@ use crate::model::TenantId;
 /// Environment variables begin with this; `__` stands between section and key: `CONSENTRY_SERVER__LISTEN`.
 const ENVIRONMENT_PREFIX: &str = "CONSENTRY_";
 
+/// `CONSENTRY_CONFIG` names the settings file, as `--config` does: it is no setting itself.
+const NOT_A_SETTING: &str = "config";
+
 /// Whether this is for real.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -181,7 +184,7 @@ impl Default for TelemetrySettings {
 /// What flags say; they win over the environment, which wins over the file.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Overrides {
-    /// `--development`.
+    /// `--mode`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
     /// `--listen`, `--unix-socket`, `--insecure-loopback`.
@@ -255,7 +258,7 @@ impl Config {
             figment = figment.merge(Toml::string(&text));
         }
         let config: Self = figment
-            .merge(Env::prefixed(ENVIRONMENT_PREFIX).ignore(&["config"]).split("__"))
+            .merge(Env::prefixed(ENVIRONMENT_PREFIX).ignore(&[NOT_A_SETTING]).split("__"))
             .merge(Serialized::defaults(overrides))
             .extract()
             .map_err(|error| InvalidConfig::Malformed(Box::new(error)))?;

@@ -76,6 +76,10 @@ async fn the_environment_wins_over_the_file_and_what_it_misspells_is_named() {
     command.env("CONSENTRY_SERVER__LISTEN", free.to_string());
     let sidecar = crate::support::process::Sidecar::spawn(command);
     assert_eq!(sidecar.url, format!("http://{free}"));
+    let mut named_by_variable = site.command(&["serve", "--check"]);
+    named_by_variable.env("CONSENTRY_CONFIG", "consentry.toml");
+    let (status, said) = end_of(named_by_variable);
+    assert!(status.success(), "{said}");
     for (variable, word) in [("CONSENTRY_SERVER__LISTN", "listn"), ("CONSENTRY_POLICIES", "policies")] {
         let mut command = site.command(&ARGUMENTS);
         command.env(variable, "127.0.0.1:1");
