@@ -12,6 +12,8 @@ mod consent;
 mod facts;
 mod id;
 mod support_request;
+#[cfg(test)]
+mod tests;
 mod time;
 
 pub use access_request::AccessRequest;
