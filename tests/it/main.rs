@@ -15,5 +15,6 @@
 mod architecture;
 mod demo;
 mod process;
+mod rules;
 mod story;
 mod support;

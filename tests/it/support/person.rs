@@ -54,10 +54,10 @@ impl Reply {
         self.json["field"].as_str().unwrap_or_default()
     }
 
-    /// The ids of the determining policies of an AuthZEN answer.
+    /// The ids of the determining policies, of an AuthZEN answer or of a problem.
     pub fn policies(&self) -> Vec<&str> {
-        let policies = self.json["context"]["policies"].as_array().map(Vec::as_slice).unwrap_or_default();
-        policies.iter().filter_map(|policy| policy["id"].as_str()).collect()
+        let policies = self.json["context"]["policies"].as_array().or_else(|| self.json["policies"].as_array());
+        policies.into_iter().flatten().filter_map(|policy| policy["id"].as_str()).collect()
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
