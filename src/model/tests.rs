@@ -96,6 +96,13 @@ proptest! {
                 let newest = taken.outcome.case.newest_access_request_for(&tenant(number)).map(|request| &request.id);
                 prop_assert!(live.len() <= 1 && live.iter().all(|id| Some(*id) == newest), "{live:?} {newest:?}");
             }
+            for request in &taken.outcome.case.access_requests {
+                let can_grant = |consent: &Consent| {
+                    let undone = matches!(consent.status, ConsentStatus::Pending | ConsentStatus::Approved);
+                    undone && consent.scope.until.is_none_or(|until| taken.at < until)
+                };
+                prop_assert_eq!(request.is_live(taken.at), request.consents().all(can_grant));
+            }
             Ok(())
         })?;
     }
