@@ -23,7 +23,7 @@ const ARROWS: [(&str, &[&str]); 13] = [
             "workflow",
         ],
     ),
-    ("cli", &["app", "clock", "config", "identity", "model", "policy"]),
+    ("cli", &["app", "audit", "clock", "config", "identity", "model", "policy"]),
 ];
 
 fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
