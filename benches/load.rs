@@ -5,6 +5,8 @@
 //! Both servers run as processes of their own on one core, the load on the other; rounds are interleaved, medians are
 //! compared. Read the ratios: absolute rates on a shared machine say little. Loopback only, and it ends by itself.
 
+#![allow(clippy::print_stdout, reason = "the figures are what it is for")]
+
 mod fixture;
 
 use std::io::{BufRead, BufReader, Write};
@@ -322,7 +324,8 @@ async fn load(
     while let Some(done) = tasks.join_next().await {
         took.extend(done??);
     }
-    let per_second = took.len() as f64 / started.elapsed().as_secs_f64();
+    let answered = u32::try_from(took.len())?;
+    let per_second = f64::from(answered) / started.elapsed().as_secs_f64();
     took.sort_unstable();
     let at = |share: usize| took.get(took.len() * share / 100).map_or(0.0, |took| took.as_secs_f64() * 1e6);
     Ok(Round { per_second, p50_us: at(50), p99_us: at(99) })
