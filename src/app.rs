@@ -152,18 +152,21 @@ impl App {
         Ok(())
     }
 
-    /// Stops: no new connections, requests under way finish, everything recorded reaches the disk.
+    /// Stops: no new connections, requests under way finish, everything recorded reaches the disk, and the files are
+    /// let go: another process may take them.
     ///
     /// # Errors
-    /// [`LogError`] when the decision log could not be flushed.
+    /// [`LogError`] when the last records could not be written.
     pub async fn stop(self) -> Result<(), LogError> {
         self.serving.stop().await;
         for task in self.tasks {
             task.abort();
         }
-        let flushed = self.log.flush().await;
+        let log = Arc::clone(&self.log);
+        // Closing waits for the disk. It does not panic; if it did, the records had been written by the calls themselves.
+        let closed = tokio::task::spawn_blocking(move || log.close()).await.unwrap_or(Ok(()));
         self.store.close();
-        flushed
+        closed
     }
 }
 

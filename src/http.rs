@@ -9,6 +9,7 @@ mod body;
 mod consents;
 mod evaluation;
 mod health;
+mod opening;
 mod page;
 mod precise;
 mod problem;

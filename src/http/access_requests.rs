@@ -1,11 +1,11 @@
 //! `/v1/access-requests`: engineers ask for access and see what is missing (R10, R20).
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use serde::Deserialize;
 
 use super::problem::Problem;
-use super::router::{Query, answered, id, page_view, rendered, reply};
+use super::router::{Path, Query, answered, id, page_view, rendered, reply};
 use super::views::{AccessRequestView, PageView};
 use super::{Entrance, body, page, precise};
 use crate::model::{AccessRequestId, Event, Outcome, SupportRequestId, TenantId, Timestamp};
@@ -84,7 +84,7 @@ pub(super) async fn list(
 /// `GET /v1/access-requests/{id}`
 pub(super) async fn show_one(
     State(entrance): State<Entrance>,
-    Path(access_request): Path<String>,
+    Path(access_request): Path,
     request: Request,
 ) -> Result<Response, Problem> {
     let caller = entrance.caller(request.headers()).await?;
@@ -96,7 +96,7 @@ pub(super) async fn show_one(
 /// `POST /v1/access-requests/{id}/cancel`
 pub(super) async fn cancel(
     State(entrance): State<Entrance>,
-    Path(access_request): Path<String>,
+    Path(access_request): Path,
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();

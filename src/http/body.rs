@@ -9,23 +9,39 @@ use serde::de::DeserializeOwned;
 use super::problem::Problem;
 use super::{Edge, Limits};
 
+/// How much of a body that is too large is read on and thrown away. A connection that is closed with bytes unread is
+/// reset, and the answer is lost with it.
+const DISCARDED_BYTES: usize = 8 * 1024 * 1024;
+
 /// Reads a whole body.
 ///
 /// # Errors
 /// 413 when it is too large, 408 when it takes too long, 400 when the connection breaks.
-pub(super) async fn read(body: Body, limits: Limits) -> Result<Bytes, Problem> {
-    let collected = Limited::new(body, limits.body_bytes).collect();
+pub(super) async fn read(mut body: Body, limits: Limits) -> Result<Bytes, Problem> {
+    let collected = Limited::new(&mut body, limits.body_bytes).collect();
     match tokio::time::timeout(limits.read_timeout, collected).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            // Whether the rest came, went on for too long or broke off: the answer is the same.
+            let _ = tokio::time::timeout(limits.read_timeout, discard(body)).await;
             let detail = format!("the body is larger than {} bytes", limits.body_bytes);
-            // The rest of the body is not read: the connection cannot be used again.
+            // There may be more of the body: the connection cannot be used again.
             Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
                 .with_header(header::CONNECTION, HeaderValue::from_static("close")))
         }
         Ok(Err(_)) => Err(Problem::invalid("body", "the body could not be read to its end")),
         Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "the body took too long to arrive")
             .with_header(header::CONNECTION, HeaderValue::from_static("close"))),
+    }
+}
+
+async fn discard(mut body: Body) {
+    let mut left = DISCARDED_BYTES;
+    while let Some(Ok(frame)) = body.frame().await {
+        match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+            Some(rest) => left = rest,
+            None => break,
+        }
     }
 }
 
@@ -58,19 +74,42 @@ impl Edge {
     }
 }
 
+/// A body is a JSON object: a derived reader would take a list for one, member by member.
+///
+/// # Errors
+/// 400.
+pub(super) fn must_be_object(bytes: &[u8]) -> Result<(), Problem> {
+    match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'{') => Ok(()),
+        Some(_) | None => Err(Problem::invalid("body", "must be a JSON object")),
+    }
+}
+
 /// Parses JSON, naming the member that is wrong.
 ///
 /// # Errors
 /// 400.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    must_be_object(bytes)?;
     let mut json = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        let field = if path == "." { "body".to_owned() } else { path };
-        Problem::invalid(field, error.inner().to_string())
+        let message = error.inner().to_string();
+        Problem::invalid(field_of(&error.path().to_string(), &message), message)
     })?;
     json.end().map_err(|error| Problem::invalid("body", error.to_string()))?;
     Ok(value)
+}
+
+/// The field that a complaint of the JSON reader is about.
+pub(super) fn field_of(path: &str, message: &str) -> String {
+    // "missing field `x`" is said of the object around it.
+    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
+    match (path, missing) {
+        (".", Some(member)) => member.to_owned(),
+        (path, Some(member)) => format!("{path}.{member}"),
+        (".", None) => "body".to_owned(),
+        (path, None) => path.to_owned(),
+    }
 }
 
 /// A text that people read: not empty, not too long, no control characters but line breaks and tabs.

@@ -1,11 +1,11 @@
 //! `/v1/consents`: administrators see and decide their own tenant's consents (R9, R11-R13, R16, R18, R23).
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use serde::Deserialize;
 
 use super::problem::Problem;
-use super::router::{Query, answered, id, page_view, rendered, reply};
+use super::router::{Path, Query, answered, id, page_view, rendered, reply};
 use super::views::{ConsentListView, ConsentView};
 use super::{Entrance, body, page, precise};
 use crate::model::{Category, CategorySet, ConsentId, Narrowing, Outcome, Scope, Timestamp};
@@ -59,7 +59,7 @@ pub(super) async fn list(
 /// `GET /v1/consents/{id}`
 pub(super) async fn show_one(
     State(entrance): State<Entrance>,
-    Path(consent): Path<String>,
+    Path(consent): Path,
     request: Request,
 ) -> Result<Response, Problem> {
     let caller = entrance.caller(request.headers()).await?;
@@ -72,7 +72,7 @@ pub(super) async fn show_one(
 /// `POST /v1/consents/{id}/approve`
 pub(super) async fn approve(
     State(entrance): State<Entrance>,
-    Path(consent): Path<String>,
+    Path(consent): Path,
     request: Request,
 ) -> Result<Response, Problem> {
     decide(&entrance, &consent, request, |limits| {
@@ -87,7 +87,7 @@ pub(super) async fn approve(
 /// `POST /v1/consents/{id}/reject`
 pub(super) async fn reject(
     State(entrance): State<Entrance>,
-    Path(consent): Path<String>,
+    Path(consent): Path,
     request: Request,
 ) -> Result<Response, Problem> {
     decide(&entrance, &consent, request, |limits| limits.none(ConsentCommand::Reject)).await
@@ -96,7 +96,7 @@ pub(super) async fn reject(
 /// `POST /v1/consents/{id}/narrow`
 pub(super) async fn narrow(
     State(entrance): State<Entrance>,
-    Path(consent): Path<String>,
+    Path(consent): Path,
     request: Request,
 ) -> Result<Response, Problem> {
     decide(&entrance, &consent, request, |limits| {
@@ -112,7 +112,7 @@ pub(super) async fn narrow(
 /// `POST /v1/consents/{id}/revoke`
 pub(super) async fn revoke(
     State(entrance): State<Entrance>,
-    Path(consent): Path<String>,
+    Path(consent): Path,
     request: Request,
 ) -> Result<Response, Problem> {
     decide(&entrance, &consent, request, |limits| limits.none(ConsentCommand::Revoke)).await

@@ -36,19 +36,19 @@ thread_local! {
 /// `POST /access/v1/evaluation`
 pub(super) async fn evaluation(State(entrance): State<Entrance>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let answer = entrance.evaluation(&parts.headers, body).await;
-    with_request_id(answer.unwrap_or_else(undecided), &parts.headers)
+    let answer = entrance.evaluation(&parts.headers, body).await.unwrap_or_else(undecided);
+    with_request_id(answer, &parts.headers)
 }
 
 /// `POST /access/v1/evaluations`
 pub(super) async fn evaluations(State(entrance): State<Entrance>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let answer = entrance.evaluations(&parts.headers, body).await;
-    with_request_id(answer.unwrap_or_else(undecided), &parts.headers)
+    let answer = entrance.evaluations(&parts.headers, body).await.unwrap_or_else(undecided);
+    with_request_id(answer, &parts.headers)
 }
 
 /// `GET /.well-known/authzen-configuration`
-pub(super) async fn configuration(State(entrance): State<Entrance>) -> Response {
+pub(super) async fn configuration(State(entrance): State<Entrance>, headers: HeaderMap) -> Response {
     let base = &entrance.edge.public_url;
     let metadata = json!({
         "policy_decision_point": base,
@@ -56,7 +56,8 @@ pub(super) async fn configuration(State(entrance): State<Entrance>) -> Response 
         "access_evaluations_endpoint": format!("{base}/access/v1/evaluations"),
     });
     let cache = HeaderValue::from_static("public, max-age=300");
-    ([(header::CONTENT_TYPE, JSON), (header::CACHE_CONTROL, cache)], metadata.to_string()).into_response()
+    let response = ([(header::CONTENT_TYPE, JSON), (header::CACHE_CONTROL, cache)], metadata.to_string());
+    with_request_id(response.into_response(), &headers)
 }
 
 /// One decision on its way out.
@@ -211,7 +212,8 @@ impl Entrance {
                 let ticket = self.record(caller, headers, &question, &decided)?;
                 Ok((Answered::Read(decided), Some(ticket)))
             }
-            None => Ok((Answered::Workflow(self.workflow_answer(caller, wire).await?), None)),
+            // Boxed, so that the way of a read does not carry the room for it.
+            None => Ok((Answered::Workflow(Box::pin(self.workflow_answer(caller, wire)).await?), None)),
         }
     }
 
@@ -258,13 +260,13 @@ impl Entrance {
     /// Whether the caller may ask this: settled once per token and bundle for programs, per question for people.
     async fn may_ask(&self, caller: &Caller, subject: Subject<'_>) -> Result<(), Problem> {
         if caller.person().is_some() {
-            return Ok(self.edge.workflow.may_evaluate(caller, subject).await?);
+            return Ok(Box::pin(self.edge.workflow.may_evaluate(caller, subject)).await?);
         }
         let serial = self.edge.policies.current().serial();
         if caller.memo().load(Ordering::Relaxed) == serial {
             return Ok(());
         }
-        self.edge.workflow.may_evaluate(caller, subject).await?;
+        Box::pin(self.edge.workflow.may_evaluate(caller, subject)).await?;
         // Only a yes is remembered, and only for the bundle that said it.
         caller.memo().store(serial, Ordering::Relaxed);
         Ok(())
@@ -309,12 +311,14 @@ fn complete<'a>(item: Item<'a>, defaults: &Item<'a>) -> Result<Evaluation<'a>, P
     })
 }
 
-/// A fault of ours stands where an answer was asked for: whoever looks for the decision finds that it is no allow (G4).
+/// Where there is no answer to a question there is no allow, whatever part of the house failed (G4).
 fn undecided(problem: Problem) -> Response {
-    if problem.status() >= 500 { problem.as_decision().into_response() } else { problem.into_response() }
+    let problem = if problem.status() >= 500 { problem.as_decision() } else { problem };
+    problem.into_response()
 }
 
-fn with_request_id(mut response: Response, headers: &HeaderMap) -> Response {
+/// Gives a caller's request id back (AuthZEN 1.0, section 10.1.4).
+pub(super) fn with_request_id(mut response: Response, headers: &HeaderMap) -> Response {
     if let Some(id) = headers.get(REQUEST_ID) {
         response.headers_mut().insert(REQUEST_ID, id.clone());
     }

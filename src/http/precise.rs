@@ -28,7 +28,10 @@ pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<Vec<u32>>, Problem>
     }
     let version = |tag: &str| {
         let tag = tag.trim();
-        tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).and_then(|tag| tag.parse().ok())
+        let version: u32 =
+            tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"')).and_then(|tag| tag.parse().ok())?;
+        // Only as we write it: `"+3"` and `"03"` are no tags of ours.
+        (etag(version) == tag).then_some(version)
     };
     value.split(',').map(|tag| version(tag).ok_or_else(invalid)).collect::<Result<Vec<u32>, _>>().map(Some)
 }

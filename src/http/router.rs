@@ -8,11 +8,11 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, patch, post, put};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::evaluation::REQUEST_ID;
+use super::evaluation::{REQUEST_ID, with_request_id};
 use super::problem::Problem;
 use super::views::PageView;
 use super::{Edge, Entrance, Via};
@@ -39,9 +39,14 @@ pub fn router(edge: Arc<Edge>, via: Via) -> Router {
         Via::Tcp => decisions.merge(workflow()),
     };
     routes
-        .fallback(async || Problem::new(StatusCode::NOT_FOUND, "no_such_path", "there is nothing at this path"))
-        .method_not_allowed_fallback(async || {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path takes another method")
+        .fallback(async |headers: HeaderMap| {
+            let problem = Problem::new(StatusCode::NOT_FOUND, "no_such_path", "there is nothing at this path");
+            with_request_id(problem.into_response(), &headers)
+        })
+        .method_not_allowed_fallback(async |headers: HeaderMap| {
+            let detail = "this path takes another method";
+            let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail);
+            with_request_id(problem.into_response(), &headers)
         })
         .with_state(Entrance { edge, via, local })
 }
@@ -78,6 +83,19 @@ async fn private_and_named(request: Request, next: Next) -> Response {
         headers.insert(REQUEST_ID, id);
     }
     response
+}
+
+/// The identifier in a path. What is no text is a problem as everywhere, not plain words of the framework's.
+pub(super) struct Path(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Path {
+    type Rejection = Problem;
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        match axum::extract::Path::<String>::from_request_parts(parts, state).await {
+            Ok(axum::extract::Path(text)) => Ok(Self(text)),
+            Err(error) => Err(Problem::invalid("id", error.body_text())),
+        }
+    }
 }
 
 /// A query string; unknown members are errors, and errors are problems.

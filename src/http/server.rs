@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use super::opening::Opening;
 use super::{Edge, Via, router};
 use crate::config::ServerSettings;
 
@@ -175,6 +176,7 @@ impl Accept {
                 }
             };
             let service = TowerToHyperService::new(self.routes.clone().into_service());
+            let stream = Opening::new(stream, self.read_timeout);
             let connection = server.serve_connection(TokioIo::new(stream), service).into_owned();
             let connection = graceful.watch(connection);
             tokio::spawn(async move {

@@ -1,14 +1,14 @@
 //! `/v1/support-requests`: the ticketing system tells of cases; their engineers see them (R3-R5, R14).
 
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use http::request::Parts;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
-use super::router::{Query, answered, id, page_view, rendered, reply};
+use super::router::{Path, Query, answered, id, page_view, rendered, reply};
 use super::views::SupportRequestView;
 use super::{Entrance, body, page, precise};
 use crate::model::{NewSupportRequest, Outcome, PersonId, SubmittedIn, SupportRequestId, TenantId};
@@ -93,7 +93,7 @@ pub(super) async fn list(
 /// `GET /v1/support-requests/{id}`
 pub(super) async fn show_one(
     State(entrance): State<Entrance>,
-    Path(support_request): Path<String>,
+    Path(support_request): Path,
     request: Request,
 ) -> Result<Response, Problem> {
     let caller = entrance.caller(request.headers()).await?;
@@ -105,7 +105,7 @@ pub(super) async fn show_one(
 /// `PATCH /v1/support-requests/{id}`
 pub(super) async fn update(
     State(entrance): State<Entrance>,
-    Path(support_request): Path<String>,
+    Path(support_request): Path,
     request: Request,
 ) -> Result<Response, Problem> {
     change(&entrance, &support_request, request, |update: Update| {
@@ -120,7 +120,7 @@ pub(super) async fn update(
 /// `PUT /v1/support-requests/{id}/assignee`
 pub(super) async fn assign(
     State(entrance): State<Entrance>,
-    Path(support_request): Path<String>,
+    Path(support_request): Path,
     request: Request,
 ) -> Result<Response, Problem> {
     change(&entrance, &support_request, request, |assignment: Assignment| {
@@ -132,7 +132,7 @@ pub(super) async fn assign(
 /// `POST /v1/support-requests/{id}/close`
 pub(super) async fn close(
     State(entrance): State<Entrance>,
-    Path(support_request): Path<String>,
+    Path(support_request): Path,
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
@@ -142,7 +142,7 @@ pub(super) async fn close(
 /// `POST /v1/support-requests/{id}/reopen`
 pub(super) async fn reopen(
     State(entrance): State<Entrance>,
-    Path(support_request): Path<String>,
+    Path(support_request): Path,
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();

@@ -1,13 +1,13 @@
 //! `/v1/tenants`: the ticketing system makes tenants known (R10).
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use serde::Deserialize;
 
 use super::problem::Problem;
 use super::views::TenantView;
 use super::{Entrance, body, precise};
-use crate::http::router::{answered, id, rendered};
+use crate::http::router::{Path, answered, id, rendered};
 use crate::model::TenantId;
 use crate::workflow::Precise;
 
@@ -20,7 +20,7 @@ struct Registration {
 /// `PUT /v1/tenants/{id}`
 pub(super) async fn register(
     State(entrance): State<Entrance>,
-    Path(tenant): Path<String>,
+    Path(tenant): Path,
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, content) = request.into_parts();

@@ -5,11 +5,14 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::marker::PhantomData;
 
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::body;
 use super::problem::Problem;
 
 /// A subject or a resource.
@@ -41,21 +44,21 @@ pub(super) struct Context<'a> {
     pub(super) support_request: Option<Cow<'a, str>>,
     #[serde(default, borrow)]
     pub(super) resource_tenant: Option<Cow<'a, str>>,
-    #[serde(default)]
-    now: Option<IgnoredAny>,
-    #[serde(default, rename = "supportRequest")]
-    support_request_facts: Option<IgnoredAny>,
-    #[serde(default, rename = "accessRequest")]
-    access_request_facts: Option<IgnoredAny>,
+    #[serde(default, deserialize_with = "present")]
+    now: bool,
+    #[serde(default, rename = "supportRequest", deserialize_with = "present")]
+    support_request_facts: bool,
+    #[serde(default, rename = "accessRequest", deserialize_with = "present")]
+    access_request_facts: bool,
 }
 
 impl Context<'_> {
     /// A key of the service's own facts that the caller has set (G7).
     pub(super) fn reserved(&self) -> Option<&'static str> {
         [
-            ("context.now", self.now.is_some()),
-            ("context.supportRequest", self.support_request_facts.is_some()),
-            ("context.accessRequest", self.access_request_facts.is_some()),
+            ("context.now", self.now),
+            ("context.supportRequest", self.support_request_facts),
+            ("context.accessRequest", self.access_request_facts),
         ]
         .into_iter()
         .find_map(|(key, set)| set.then_some(key))
@@ -65,26 +68,26 @@ impl Context<'_> {
 /// One question.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Evaluation<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub(super) subject: Entity<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub(super) action: Action<'a>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "object")]
     pub(super) resource: Entity<'a>,
-    #[serde(default, borrow)]
+    #[serde(default, borrow, deserialize_with = "object_or_null")]
     pub(super) context: Option<Context<'a>>,
 }
 
 /// One question of a batch: what it leaves out comes from the batch.
 #[derive(Debug, Clone, Deserialize)]
 pub(super) struct Item<'a> {
-    #[serde(default, borrow)]
+    #[serde(default, borrow, deserialize_with = "object_or_null")]
     pub(super) subject: Option<Entity<'a>>,
-    #[serde(default, borrow)]
+    #[serde(default, borrow, deserialize_with = "object_or_null")]
     pub(super) action: Option<Action<'a>>,
-    #[serde(default, borrow)]
+    #[serde(default, borrow, deserialize_with = "object_or_null")]
     pub(super) resource: Option<Entity<'a>>,
-    #[serde(default, borrow)]
+    #[serde(default, borrow, deserialize_with = "object_or_null")]
     pub(super) context: Option<Context<'a>>,
 }
 
@@ -92,17 +95,17 @@ pub(super) struct Item<'a> {
 #[derive(Debug, Deserialize)]
 #[expect(clippy::struct_field_names, reason = "the protocol's own member names")]
 pub(super) struct Evaluations<'a> {
-    #[serde(default, borrow)]
+    #[serde(default, borrow, deserialize_with = "object_or_null")]
     pub(super) subject: Option<Entity<'a>>,
-    #[serde(default, borrow)]
+    #[serde(default, borrow, deserialize_with = "object_or_null")]
     pub(super) action: Option<Action<'a>>,
-    #[serde(default, borrow)]
+    #[serde(default, borrow, deserialize_with = "object_or_null")]
     pub(super) resource: Option<Entity<'a>>,
-    #[serde(default, borrow)]
+    #[serde(default, borrow, deserialize_with = "object_or_null")]
     pub(super) context: Option<Context<'a>>,
     #[serde(default, borrow)]
     pub(super) evaluations: Option<Vec<&'a RawValue>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object_or_null")]
     pub(super) options: Option<Options>,
 }
 
@@ -134,6 +137,46 @@ impl Semantic {
     }
 }
 
+/// True when the key is there at all, even as `null`.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| true)
+}
+
+/// Reads an object and nothing else: a derived reader would take a JSON list for a struct, member by member.
+fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct ObjectOnly<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectOnly<T> {
+        type Value = T;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<T, M::Error> {
+            T::deserialize(MapAccessDeserializer::new(map))
+        }
+    }
+    deserializer.deserialize_map(ObjectOnly(PhantomData))
+}
+
+fn object_or_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    struct ObjectOrNull<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectOrNull<T> {
+        type Value = Option<T>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_none<E>(self) -> Result<Option<T>, E> {
+            Ok(None)
+        }
+        fn visit_unit<E>(self) -> Result<Option<T>, E> {
+            Ok(None)
+        }
+        fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<T>, D::Error> {
+            object(deserializer).map(Some)
+        }
+    }
+    deserializer.deserialize_option(ObjectOrNull(PhantomData))
+}
+
 /// An object whose content does not matter.
 #[derive(Debug, Clone)]
 pub(super) struct Object;
@@ -160,6 +203,7 @@ impl<'de> Deserialize<'de> for Object {
 /// # Errors
 /// 400 naming the member that is missing or wrong.
 pub(super) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Problem> {
+    body::must_be_object(bytes)?;
     let error = match serde_json::from_slice::<T>(bytes) {
         Ok(value) => return Ok(value),
         Err(error) => error,
@@ -169,13 +213,5 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Proble
         Err(located) => (located.path().to_string(), located.inner().to_string()),
         Ok(_) => (".".to_owned(), error.to_string()),
     };
-    // "missing field `x`" is said of the object around it.
-    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
-    let field = match (path.as_str(), missing) {
-        (".", Some(member)) => member.to_owned(),
-        (path, Some(member)) => format!("{path}.{member}"),
-        (".", None) => "body".to_owned(),
-        (path, None) => path.to_owned(),
-    };
-    Err(Problem::invalid(field, message))
+    Err(Problem::invalid(body::field_of(&path, &message), message))
 }

@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn dates_out_of_range_are_brought_into_it() {
         for (text, millis) in
-            [("1.5", 1500), ("-9", 0), ("1e300", 253_402_300_799_999), ("18446744073709551615", 253_402_300_799_999)]
+            [("1.5", 1500), ("-9", 0), ("1e300", 253_402_207_200_000), ("18446744073709551615", 253_402_207_200_000)]
         {
             assert_eq!(serde_json::from_str::<NumericDate>(text).unwrap().0.as_millis(), millis, "{text}");
         }

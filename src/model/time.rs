@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A point in time: whole milliseconds since 1970-01-01T00:00:00Z, from 1970 to the end of 9999.
+/// A point in time: whole milliseconds since 1970-01-01T00:00:00Z, from 1970 to the end of 9999 but for its last day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Timestamp(i64);
@@ -15,8 +15,8 @@ pub struct Timestamp(i64);
 #[error("`{0}` is not an RFC 3339 time such as `2026-11-22T10:00:00Z` between the years 1970 and 9999")]
 pub struct InvalidTime(String);
 
-/// 9999-12-31T23:59:59.999Z.
-const LATEST_MS: i64 = 253_402_300_799_999;
+/// 9999-12-30T22:00:00Z: later moments have no date in every time zone, and the calendar refuses to write them.
+const LATEST_MS: i64 = 253_402_207_200_000;
 
 impl Timestamp {
     /// The last moment we can name; no end time lies later.
@@ -74,6 +74,12 @@ mod tests {
         let time: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
         assert_eq!(time.to_string(), "2026-11-22T10:00:00.000Z");
         assert_eq!("2026-11-22T11:00:00+01:00".parse::<Timestamp>().unwrap(), time);
+    }
+
+    #[test]
+    fn the_last_moment_can_be_written_and_read() {
+        assert_eq!(Timestamp::LATEST.to_string(), "9999-12-30T22:00:00.000Z");
+        assert_eq!(Timestamp::LATEST.to_string().parse(), Ok(Timestamp::LATEST));
     }
 
     #[test]

@@ -64,8 +64,25 @@ pub(super) struct Change<'a> {
 }
 
 impl Workflow {
-    /// Carries a wish out: it is judged on the case as it is now, each time that somebody else was first.
+    /// Carries a wish out, once under its idempotency key.
     pub(super) async fn change(&self, change: Change<'_>) -> Result<Answered, WorkflowError> {
+        let tried = self.carry_out(&change).await;
+        let is_refused = matches!(
+            tried,
+            Err(WorkflowError::Refused(_)
+                | WorkflowError::Denied(_)
+                | WorkflowError::NotFound(_)
+                | WorkflowError::Outdated { .. })
+        );
+        // The same call may have been carried out after this one had looked for its key: then it is what was in the way.
+        match change.once.filter(|_| is_refused) {
+            Some(once) => self.remembered(once).await?.map_or(tried, Ok),
+            None => tried,
+        }
+    }
+
+    /// The wish is judged on the case as it is now, each time that somebody else was first.
+    async fn carry_out(&self, change: &Change<'_>) -> Result<Answered, WorkflowError> {
         for _ in 0..ATTEMPTS {
             let stored = self.store.case(change.case.clone()).await?;
             let case = stored.as_ref().map(|stored| &stored.case);
@@ -198,7 +215,11 @@ fn commit_of(stored: Option<&StoredCase>, outcome: &Outcome, actor: &Actor, at: 
         key: support_request.key(),
         revision: stored.map(|stored| stored.support_request_revision),
     });
-    if stored.is_none_or(|stored| stored.case.support_request != case.support_request) {
+    // A new access request writes its support request too, although nothing in it changes: whoever decides at the same
+    // moment on the case without that request (another creation, R10; the closing that would end it, R14) decides anew.
+    let known = stored.map_or(0, |stored| stored.case.access_requests.len());
+    let grown = case.access_requests.len() > known;
+    if grown || stored.is_none_or(|stored| stored.case.support_request != case.support_request) {
         writes.push(Write(support_request));
     }
     for request in &case.access_requests {
