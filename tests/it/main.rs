@@ -13,8 +13,13 @@
 )]
 
 mod architecture;
+mod authzen;
+mod bad_input;
+mod callers;
+mod decision_log;
 mod demo;
 mod process;
 mod rules;
 mod story;
 mod support;
+mod workflow_api;

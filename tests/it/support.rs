@@ -3,6 +3,8 @@
 mod house;
 mod person;
 pub mod process;
+mod raw;
 
 pub use house::{House, question, settings};
 pub use person::{Person, Reply};
+pub use raw::{Connection, request};

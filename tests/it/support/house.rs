@@ -44,6 +44,22 @@ impl House {
         Self { app: Some(app), clock, key, url, folder, config }
     }
 
+    /// A service in which `vendor/ada` may read fabrikam's data under contoso's support request `SR-1`: `cyd` of contoso
+    /// and `dee` of fabrikam have approved.
+    pub async fn granted() -> Self {
+        let house = Self::start().await;
+        house.grant().await;
+        house
+    }
+
+    /// Makes it so that `vendor/ada` may read fabrikam's data under `SR-1`.
+    pub async fn grant(&self) {
+        self.open("SR-1", "contoso", "vendor/ada").await;
+        self.ask(&self.engineer("ada"), "SR-1", "fabrikam").await;
+        self.approve(&self.admin("contoso", "cyd")).await;
+        self.approve(&self.admin("fabrikam", "dee")).await;
+    }
+
     /// Stops the service and starts it again on the same folder.
     pub async fn restart(&mut self) {
         if let Some(app) = self.app.take() {
@@ -113,6 +129,25 @@ impl House {
         let reply = engineer.post("/v1/access-requests", &body).await;
         assert_eq!(reply.status, 201, "{reply:?}");
         reply.json["id"].as_str().unwrap().to_owned()
+    }
+
+    /// The consents of contoso and of fabrikam under `SR-1`, asked for by `vendor/ada` and not decided.
+    pub async fn asked(&self) -> (String, String) {
+        self.open("SR-1", "contoso", "vendor/ada").await;
+        self.ask(&self.engineer("ada"), "SR-1", "fabrikam").await;
+        (self.pending(&self.admin("contoso", "cyd")).await, self.pending(&self.admin("fabrikam", "dee")).await)
+    }
+
+    /// The records of the decision log, oldest first.
+    pub fn records(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.folder.path().join("decisions.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"))).collect()
+    }
+
+    /// Whether the service is up and every part of it works.
+    pub async fn is_well(&self) {
+        let reply = self.tooling().holding("").get("/readyz").await;
+        assert_eq!(reply.status, 200, "{reply:?}");
     }
 
     /// The newest consent that waits for this administrator.

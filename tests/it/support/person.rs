@@ -1,6 +1,7 @@
 //! Somebody who calls the service, with a token minted for each call at the time it is by the clock.
 
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use consentry::clock::{Clock as _, ManualClock};
 use consentry::identity::development::{DevelopmentClaims, DevelopmentKey};
@@ -21,7 +22,8 @@ pub struct Person {
     pub id: String,
     key: Arc<DevelopmentKey>,
     clock: ManualClock,
-    claims: DevelopmentClaims,
+    /// What their tokens say; `issued_at` is set when one is minted.
+    pub claims: DevelopmentClaims,
     url: String,
     http: reqwest::Client,
     headers: Vec<(String, String)>,
@@ -39,6 +41,7 @@ pub struct Reply {
 
 impl Reply {
     /// The decision of an AuthZEN answer.
+    #[track_caller]
     pub fn decision(&self) -> bool {
         self.json["decision"].as_bool().unwrap_or_else(|| panic!("no decision: {self:?}"))
     }
@@ -58,6 +61,15 @@ impl Reply {
     pub fn policies(&self) -> Vec<&str> {
         let policies = self.json["context"]["policies"].as_array().or_else(|| self.json["policies"].as_array());
         policies.into_iter().flatten().filter_map(|policy| policy["id"].as_str()).collect()
+    }
+
+    /// Status, code and field of a problem; panics when it is not one.
+    #[track_caller]
+    pub fn problem(&self) -> (u16, &str, &str) {
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        assert_eq!(self.json["status"], self.status, "{self:?}");
+        assert_ne!(self.json["decision"], true, "{self:?}");
+        (self.status, self.code(), self.field())
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -101,7 +113,7 @@ impl Person {
             clock,
             claims,
             url: url.to_owned(),
-            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+            http: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap(),
             headers: Vec::new(),
         }
     }
@@ -111,6 +123,11 @@ impl Person {
         let mut person = self.clone();
         person.headers.push((name.to_owned(), value.to_owned()));
         person
+    }
+
+    /// The same person, with this token instead of one minted for each call; an empty one stands for none.
+    pub fn holding(&self, token: &str) -> Self {
+        self.with("authorization", &if token.is_empty() { String::new() } else { format!("Bearer {token}") })
     }
 
     /// The same person under another address of the service.

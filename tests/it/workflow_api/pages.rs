@@ -1,0 +1,188 @@
+//! Lists in pages, with cursors that mean nothing but "go on here".
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use super::is;
+use crate::support::{House, Person};
+
+/// A house in which ada has asked for fabrikam's data under seven support requests, two at the same millisecond; the
+/// first four are decided in both tenants.
+async fn busy() -> House {
+    let house = House::start().await;
+    let ada = house.engineer("ada");
+    for number in 1..=7 {
+        let id = format!("SR-{number}");
+        house.open(&id, "contoso", "vendor/ada").await;
+        house.ask(&ada, &id, "fabrikam").await;
+        if number <= 4 {
+            house.approve(&house.admin("contoso", "cyd")).await;
+            house.approve(&house.admin("fabrikam", "dee")).await;
+            house.allows("vendor/ada", "fabrikam/signInLogs", &id).await;
+        }
+        if number % 2 == 0 {
+            house.clock.advance_millis(1_000);
+        }
+    }
+    house
+}
+
+/// Walks a list with this limit; gives what it showed, and the cursors.
+async fn walk(caller: &Person, path: &str, limit: usize) -> (Vec<Value>, Vec<String>) {
+    let (mut items, mut cursors) = (Vec::new(), Vec::new());
+    let glue = if path.contains('?') { '&' } else { '?' };
+    loop {
+        let cursor = cursors.last().map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
+        let page = is(&caller.get(&format!("{path}{glue}limit={limit}{cursor}")).await, 200);
+        let shown = page["items"].as_array().unwrap();
+        assert!(shown.len() <= limit, "{page}");
+        items.extend(shown.iter().cloned());
+        match page["next_cursor"].as_str() {
+            Some(cursor) => cursors.push(cursor.to_owned()),
+            None => return (items, cursors),
+        }
+        assert!(cursors.len() < 100, "the list has no end");
+    }
+}
+
+/// Every list, with who reads it and how long it is.
+fn lists(house: &House) -> Vec<(Person, &'static str, usize)> {
+    let (ada, dee, cyd) = (house.engineer("ada"), house.admin("fabrikam", "dee"), house.admin("contoso", "cyd"));
+    vec![
+        (ada.clone(), "/v1/support-requests", 7),
+        (ada, "/v1/access-requests", 7),
+        (dee.clone(), "/v1/consents?view=pending", 3),
+        (dee.clone(), "/v1/consents?view=approved", 4),
+        (dee.clone(), "/v1/audit-log/reads", 4),
+        (dee, "/v1/audit-log?activity=Approval%20approved", 4),
+        (cyd, "/v1/audit-log?activity=Request%20approved", 4),
+    ]
+}
+
+#[tokio::test]
+async fn pages_of_every_size_show_the_same_list() {
+    let house = busy().await;
+    for (caller, path, length) in lists(&house) {
+        let (whole, cursors) = walk(&caller, path, 200).await;
+        assert_eq!((whole.len(), cursors.len()), (length, 0), "{path}");
+        for limit in 1..=length {
+            let (pages, cursors) = walk(&caller, path, limit).await;
+            assert_eq!(pages, whole, "{path} in pages of {limit}");
+            // The log of reads may end with an empty page: it does not look ahead.
+            let most = if path.ends_with("reads") { length / limit } else { (length - 1) / limit };
+            assert!(((length - 1) / limit..=most).contains(&cursors.len()), "{path} in pages of {limit}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_comes_in_between_does_not_move_the_rest() {
+    let house = busy().await;
+    let ada = house.engineer("ada");
+    let first = is(&ada.get("/v1/access-requests?limit=3").await, 200);
+    let whole = is(&ada.get("/v1/access-requests").await, 200);
+    house.open("SR-8", "contoso", "vendor/ada").await;
+    house.ask(&ada, "SR-8", "fabrikam").await;
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let rest = is(&ada.get(&format!("/v1/access-requests?cursor={cursor}")).await, 200);
+    assert_eq!(rest["items"].as_array().unwrap()[..], whole["items"].as_array().unwrap()[3..]);
+}
+
+#[tokio::test]
+async fn a_limit_is_between_one_and_two_hundred() {
+    let house = busy().await;
+    for (caller, path, _) in lists(&house) {
+        let glue = if path.contains('?') { '&' } else { '?' };
+        for limit in ["0", "201", "18446744073709551615"] {
+            let reply = caller.get(&format!("{path}{glue}limit={limit}")).await;
+            assert_eq!(reply.problem(), (400, "invalid_request", "limit"), "{path} {limit}");
+        }
+        for query in
+            ["limit=-1", "limit=x", "limit=", "limit=1.5", "limit=18446744073709551616", "limit=1&limit=2", "lim=1"]
+        {
+            let reply = caller.get(&format!("{path}{glue}{query}")).await;
+            assert_eq!(reply.problem(), (400, "invalid_request", "query"), "{path} {query}");
+        }
+        is(&caller.get(&format!("{path}{glue}limit=1")).await, 200);
+        is(&caller.get(&format!("{path}{glue}limit=200")).await, 200);
+    }
+    let dee = house.admin("fabrikam", "dee");
+    for path in ["/v1/consents", "/v1/consents?view=all", "/v1/consents?view="] {
+        assert_eq!(dee.get(path).await.problem(), (400, "invalid_request", "query"), "{path}");
+    }
+    for (query, field) in [
+        ("from=yesterday", "from"),
+        ("to=99999-01-01T00:00:00Z", "to"),
+        ("activity=Approved", "activity"),
+        ("actor=dee", "actor"),
+        ("support_request=a%20b", "support_request"),
+    ] {
+        assert_eq!(
+            dee.get(&format!("/v1/audit-log?{query}")).await.problem(),
+            (400, "invalid_request", field),
+            "{query}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_belongs_to_its_list() {
+    let house = busy().await;
+    let mut cursors = Vec::new();
+    for (caller, path, _) in lists(&house) {
+        cursors.push((path.split('&').next().unwrap(), walk(&caller, path, 1).await.1[0].clone()));
+    }
+    for (caller, path, _) in lists(&house) {
+        let glue = if path.contains('?') { '&' } else { '?' };
+        let ask = async |cursor: &str| caller.get(&format!("{path}{glue}cursor={cursor}")).await;
+        for (other, cursor) in &cursors {
+            let reply = ask(cursor).await;
+            let same = path.split("activity").next() == other.split("activity").next();
+            assert_eq!(reply.status, if same { 200 } else { 400 }, "{other}'s cursor for {path}: {reply:?}");
+        }
+        let good = &cursors.iter().find(|(other, _)| *other == path).unwrap().1;
+        let decoded: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(good).unwrap()).unwrap();
+        let mut more = decoded.clone();
+        more["tenant"] = json!("contoso");
+        let mut odd = decoded.clone();
+        odd["after"] = json!({ "at": "x", "id": 7 });
+        let tampered = [
+            "x".to_owned(),
+            "%20".to_owned(),
+            format!("{good}="),
+            good[1..].to_owned(),
+            "A".repeat(2_000),
+            URL_SAFE_NO_PAD.encode("{}"),
+            URL_SAFE_NO_PAD.encode("[".repeat(500)),
+            URL_SAFE_NO_PAD.encode(more.to_string()),
+            URL_SAFE_NO_PAD.encode(odd.to_string()),
+        ];
+        for cursor in tampered {
+            let reply = ask(&cursor).await;
+            assert_eq!(reply.problem(), (400, "invalid_request", "cursor"), "{path} {cursor}");
+        }
+        // One that is well-formed can be made by anybody, and shows nothing but the caller's own list.
+        for after in
+            [json!(u64::MAX), json!(0), json!({ "at": i64::MAX, "id": "~" }), json!({ "at": i64::MIN, "id": "" })]
+        {
+            let mut forged = decoded.clone();
+            forged["after"] = after;
+            let reply = ask(&URL_SAFE_NO_PAD.encode(forged.to_string())).await;
+            assert!([200, 400].contains(&reply.status), "{path} {forged}: {reply:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_cursor_of_another_tenant_shows_ones_own_list() {
+    let house = busy().await;
+    let (cyd, dee) = (house.admin("contoso", "cyd"), house.admin("fabrikam", "dee"));
+    let path = "/v1/consents?view=pending";
+    let foreign = walk(&dee, path, 1).await.1.swap_remove(0);
+    let (own, _) = walk(&cyd, path, 200).await;
+    let page = is(&cyd.get(&format!("{path}&cursor={foreign}")).await, 200);
+    for item in page["items"].as_array().unwrap() {
+        assert!(own.contains(item), "{item}");
+    }
+}
