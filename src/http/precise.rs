@@ -61,7 +61,9 @@ pub(super) fn once(
         digest.update(part);
     }
     let request_digest = URL_SAFE_NO_PAD.encode(digest.finalize());
-    Ok(Some(Once { caller_and_key: format!("{caller} {key}"), request_digest }))
+    // A person and a program may bear the same name.
+    let kind = if caller.person().is_some() { "person" } else { "program" };
+    Ok(Some(Once { caller_and_key: format!("{kind} {caller} {key}"), request_digest }))
 }
 
 fn printable(value: &HeaderValue) -> Option<&str> {

@@ -146,6 +146,15 @@ pub enum EndpointName {
 }
 
 impl EndpointName {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Decisions, Self::Ticketing, Self::Requests];
+
+    /// The endpoint of this name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|endpoint| endpoint.as_str() == name)
+    }
+
     /// The name in policies.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -67,13 +67,7 @@ impl Workflow {
     /// Carries a wish out, once under its idempotency key.
     pub(super) async fn change(&self, change: Change<'_>) -> Result<Answered, WorkflowError> {
         let tried = self.carry_out(&change).await;
-        let is_refused = matches!(
-            tried,
-            Err(WorkflowError::Refused(_)
-                | WorkflowError::Denied(_)
-                | WorkflowError::NotFound(_)
-                | WorkflowError::Outdated { .. })
-        );
+        let is_refused = matches!(tried, Err(WorkflowError::Refused(_) | WorkflowError::Outdated { .. }));
         // The same call may have been carried out after this one had looked for its key: then it is what was in the way.
         match change.once.filter(|_| is_refused) {
             Some(once) => self.remembered(once).await?.map_or(tried, Ok),

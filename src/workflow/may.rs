@@ -86,6 +86,29 @@ impl Workflow {
             Found::AuditLog(tenant) => {
                 self.judge.judge(caller, question.action, Resource::AuditLog(tenant), Circumstances::Nothing).await
             }
+            Found::Endpoint(endpoint) => {
+                let circumstances = match question.action {
+                    WorkflowAction::Evaluate | WorkflowAction::EvaluateAsEngineer => {
+                        Circumstances::Evaluate { about_self: true }
+                    }
+                    WorkflowAction::CreateAccessRequest
+                    | WorkflowAction::ViewAccessRequest
+                    | WorkflowAction::CancelAccessRequest
+                    | WorkflowAction::ViewSupportRequest
+                    | WorkflowAction::ApproveConsent
+                    | WorkflowAction::RejectConsent
+                    | WorkflowAction::NarrowConsent
+                    | WorkflowAction::RevokeConsent
+                    | WorkflowAction::ViewConsent
+                    | WorkflowAction::ViewApprovedAccess
+                    | WorkflowAction::ListConsents
+                    | WorkflowAction::ReadAuditLog
+                    | WorkflowAction::ManageSupportRequests
+                    | WorkflowAction::RegisterTenant
+                    | WorkflowAction::ListOwnRequests => Circumstances::Nothing,
+                };
+                self.judge.judge(caller, question.action, Resource::Endpoint(*endpoint), circumstances).await
+            }
             Found::SupportRequest(stored) => self.may_on_support_request(caller, question, stored).await,
             Found::AccessRequest(stored, id) => self.may_on_access_request(caller, question, stored, id).await,
             Found::Consent(stored, id) => self.may_on_consent(caller, question, stored, id).await,
@@ -215,6 +238,7 @@ impl Workflow {
         Ok(match question.target.kind {
             "Tenant" => TenantId::new(id).ok().map(Found::Tenant),
             "AuditLog" => TenantId::new(id).ok().map(Found::AuditLog),
+            "Endpoint" => EndpointName::by_name(id).map(Found::Endpoint),
             "SupportRequest" => match SupportRequestId::new(id) {
                 Ok(id) => case(CaseRef::SupportRequest(id)).await?.map(Found::SupportRequest),
                 Err(_) => None,
@@ -251,6 +275,7 @@ impl Workflow {
 enum Found {
     Tenant(TenantId),
     AuditLog(TenantId),
+    Endpoint(EndpointName),
     SupportRequest(StoredCase),
     AccessRequest(StoredCase, AccessRequestId),
     Consent(StoredCase, ConsentId),

@@ -135,6 +135,20 @@ async fn an_engineer_learns_whether_they_may_ask_for_access() {
 }
 
 #[tokio::test]
+async fn a_page_learns_which_of_the_services_own_lists_it_may_open() {
+    let house = House::start().await;
+    let ada = house.engineer("ada");
+    let lists = ("Endpoint", "requests");
+    let reply = may(&ada, ("SupportEngineer", "vendor/ada"), "listOwnRequests", lists).await;
+    assert_eq!((reply.decision(), reply.policies()), (true, vec!["visibility.own-requests.engineer"]), "{reply:?}");
+    let reply = may(&ada, ("SupportEngineer", "vendor/ada"), "listOwnRequests", ("Endpoint", "nowhere")).await;
+    assert_eq!((reply.decision(), reply.code()), (false, "not_found"));
+    let roy = house.person("vendor", "roy", &[], &[]);
+    let reply = may(&roy, ("SupportEngineer", "vendor/roy"), "listOwnRequests", lists).await;
+    assert_eq!(reply.problem(), (403, "not_support_engineer", ""));
+}
+
+#[tokio::test]
 async fn every_pair_of_action_and_resource_has_an_answer() {
     let house = House::start().await;
     let (consent, _) = house.asked().await;
@@ -195,11 +209,12 @@ async fn every_pair_of_action_and_resource_has_an_answer() {
         }
         let allowed = answers.iter().filter(|answer| answer["decision"] == true).count();
         let expected = match (*kind, *id) {
-            // Their consent: approve, reject, view. Their tenant's lists and log.
-            ("User", "contoso/cyd") => 5,
+            // Their consent: approve, reject, view. Their tenant's lists and log. Asking.
+            ("User", "contoso/cyd") => 6,
             // Their request: view and cancel. Their support request: view.
             ("SupportEngineer", _) => 3,
-            _ => 0,
+            // Asking.
+            _ => 1,
         };
         assert_eq!(allowed, expected, "{kind} {id}: {reply:?}");
     }
