@@ -10,7 +10,6 @@ mod question;
 mod record;
 
 pub use answer::{Answer, PolicyRef, Reason, policies_of, reason_of};
-pub use cache::CacheStats;
 pub use decide::{Decided, Decisions, Undecided};
 pub use question::{InvalidQuestion, ReadQuestion};
 pub use record::Recorded;

@@ -5,7 +5,6 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use moka::sync::Cache;
 
@@ -15,19 +14,9 @@ use crate::model::Timestamp;
 use crate::policy::Bundle;
 use crate::store::Seq;
 
-/// How the cache does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CacheStats {
-    /// Answers kept now, nearly.
-    pub entries: u64,
-    /// Questions for which nothing could be used.
-    pub misses: u64,
-}
-
 #[derive(Debug)]
 pub(super) struct AnswerCache {
     answers: Cache<Box<[u8]>, Arc<Answer>, ahash::RandomState>,
-    misses: AtomicU64,
 }
 
 thread_local! {
@@ -37,7 +26,7 @@ thread_local! {
 impl AnswerCache {
     pub(super) fn new(capacity: u64) -> Self {
         let answers = Cache::builder().max_capacity(capacity).build_with_hasher(ahash::RandomState::new());
-        Self { answers, misses: AtomicU64::new(0) }
+        Self { answers }
     }
 
     pub(super) fn get(
@@ -57,11 +46,7 @@ impl AnswerCache {
                 && answer.evaluated_at <= now
                 && now < answer.unchanged_until
         };
-        let hit = found.filter(holds);
-        if hit.is_none() {
-            self.misses.fetch_add(1, Ordering::Relaxed);
-        }
-        hit
+        found.filter(holds)
     }
 
     pub(super) fn put(&self, question: &ReadQuestion<'_>, answer: Arc<Answer>) {
@@ -69,9 +54,5 @@ impl AnswerCache {
             question.write_key(key);
             self.answers.insert(key.as_slice().into(), answer);
         });
-    }
-
-    pub(super) fn stats(&self) -> CacheStats {
-        CacheStats { entries: self.answers.entry_count(), misses: self.misses.load(Ordering::Relaxed) }
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::answer::{Answer, context_tail, is_told_alone, policies_of, reason_of};
-use super::cache::{AnswerCache, CacheStats};
+use super::cache::AnswerCache;
 use super::question::ReadQuestion;
 use super::record::record_tail;
 use crate::audit::{DecisionId, DecisionIds};
@@ -91,12 +91,6 @@ impl Decisions {
     pub fn still_holds(&self, question: &ReadQuestion<'_>, decided: &Decided) -> bool {
         let revision = self.facts(question).map(|facts| facts.map_or(Seq(0), |facts| facts.revision));
         revision == Ok(decided.answer.facts_revision)
-    }
-
-    /// How the cache does.
-    #[must_use]
-    pub fn cache_stats(&self) -> CacheStats {
-        self.cache.stats()
     }
 
     fn facts(&self, question: &ReadQuestion<'_>) -> Result<Option<Arc<LiveCase>>, Undecided> {

@@ -266,6 +266,31 @@ pub enum Circumstances<'a> {
     },
 }
 
+impl Circumstances<'_> {
+    /// The circumstances of a caller's question about themselves, where the action and the time say all of them.
+    #[must_use]
+    pub const fn of(action: WorkflowAction, now: Timestamp) -> Self {
+        match action {
+            WorkflowAction::ViewApprovedAccess => Self::ViewApproved { now },
+            WorkflowAction::Evaluate | WorkflowAction::EvaluateAsEngineer => Self::Evaluate { about_self: true },
+            WorkflowAction::CreateAccessRequest
+            | WorkflowAction::ViewAccessRequest
+            | WorkflowAction::CancelAccessRequest
+            | WorkflowAction::ViewSupportRequest
+            | WorkflowAction::ApproveConsent
+            | WorkflowAction::RejectConsent
+            | WorkflowAction::NarrowConsent
+            | WorkflowAction::RevokeConsent
+            | WorkflowAction::ViewConsent
+            | WorkflowAction::ListConsents
+            | WorkflowAction::ReadAuditLog
+            | WorkflowAction::ManageSupportRequests
+            | WorkflowAction::RegisterTenant
+            | WorkflowAction::ListOwnRequests => Self::Nothing,
+        }
+    }
+}
+
 /// One question.
 #[derive(Debug, Clone, Copy)]
 pub struct Question<'a> {

@@ -107,18 +107,6 @@ impl Replica {
         Seq(self.applied.load(Ordering::Acquire))
     }
 
-    /// How many support requests are in the picture.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.read().len()).sum()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
     /// Stops every use of the picture, for this reason.
     pub(super) fn stop(&self, reason: NotFresh) {
         *self.not_fresh.lock() = reason;

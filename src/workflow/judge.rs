@@ -161,26 +161,7 @@ impl Judge {
         resource: Resource<'_>,
         now: Timestamp,
     ) -> bool {
-        let circumstances = match action {
-            WorkflowAction::ViewApprovedAccess => Circumstances::ViewApproved { now },
-            WorkflowAction::CreateAccessRequest
-            | WorkflowAction::ViewAccessRequest
-            | WorkflowAction::CancelAccessRequest
-            | WorkflowAction::ViewSupportRequest
-            | WorkflowAction::ApproveConsent
-            | WorkflowAction::RejectConsent
-            | WorkflowAction::NarrowConsent
-            | WorkflowAction::RevokeConsent
-            | WorkflowAction::ViewConsent
-            | WorkflowAction::ListConsents
-            | WorkflowAction::ReadAuditLog
-            | WorkflowAction::Evaluate
-            | WorkflowAction::EvaluateAsEngineer
-            | WorkflowAction::ManageSupportRequests
-            | WorkflowAction::RegisterTenant
-            | WorkflowAction::ListOwnRequests => Circumstances::Nothing,
-        };
-        self.ask(bundle, caller, action, resource, circumstances).allowed
+        self.ask(bundle, caller, action, resource, Circumstances::of(action, now)).allowed
     }
 
     fn ask(

@@ -87,26 +87,7 @@ impl Workflow {
                 self.judge.judge(caller, question.action, Resource::AuditLog(tenant), Circumstances::Nothing).await
             }
             Found::Endpoint(endpoint) => {
-                let circumstances = match question.action {
-                    WorkflowAction::Evaluate | WorkflowAction::EvaluateAsEngineer => {
-                        Circumstances::Evaluate { about_self: true }
-                    }
-                    WorkflowAction::CreateAccessRequest
-                    | WorkflowAction::ViewAccessRequest
-                    | WorkflowAction::CancelAccessRequest
-                    | WorkflowAction::ViewSupportRequest
-                    | WorkflowAction::ApproveConsent
-                    | WorkflowAction::RejectConsent
-                    | WorkflowAction::NarrowConsent
-                    | WorkflowAction::RevokeConsent
-                    | WorkflowAction::ViewConsent
-                    | WorkflowAction::ViewApprovedAccess
-                    | WorkflowAction::ListConsents
-                    | WorkflowAction::ReadAuditLog
-                    | WorkflowAction::ManageSupportRequests
-                    | WorkflowAction::RegisterTenant
-                    | WorkflowAction::ListOwnRequests => Circumstances::Nothing,
-                };
+                let circumstances = Circumstances::of(question.action, self.clock.now());
                 self.judge.judge(caller, question.action, Resource::Endpoint(*endpoint), circumstances).await
             }
             Found::SupportRequest(stored) => self.may_on_support_request(caller, question, stored).await,
@@ -186,11 +167,7 @@ impl Workflow {
         if !self.judge.sees(caller, WorkflowAction::ViewConsent, resource, now) {
             return self.unknown(caller, question).await;
         }
-        let circumstances = if question.action == WorkflowAction::ViewApprovedAccess {
-            Circumstances::ViewApproved { now }
-        } else {
-            Circumstances::Nothing
-        };
+        let circumstances = Circumstances::of(question.action, now);
         let judgement = self.judge.judge(caller, question.action, resource, circumstances).await?;
         let command = match question.action {
             WorkflowAction::ApproveConsent => Command::ApproveConsent(id.clone(), Scope::WHOLE),
