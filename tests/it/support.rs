@@ -1,5 +1,6 @@
 //! The harness: a real server on a real store in a temporary folder, people with real tokens, and a clock turned by hand.
 
+pub mod effort;
 mod house;
 mod person;
 pub mod process;

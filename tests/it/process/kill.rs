@@ -6,45 +6,34 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use fastrand::Rng;
 use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::case::{Act, Case, People};
+use crate::support::effort::{effort, random};
 use crate::support::process::Site;
 
-const KILLS: usize = 50;
+const KILLS: u64 = 50;
 const WRITERS: usize = 4;
 const READERS: usize = 2;
 
-/// A small generator of random numbers (`SplitMix64`), so that a seed tells what was tried.
-#[derive(Clone)]
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % limit
-    }
-
-    fn once_in(&mut self, limit: u64) -> bool {
-        self.below(limit) == 0
-    }
+/// True once in `limit` times.
+fn once_in(dice: &mut Rng, limit: u64) -> bool {
+    dice.u64(..limit) == 0
 }
 
 /// What a case goes through.
-fn script(dice: &mut Dice) -> Vec<Act> {
+fn script(dice: &mut Rng) -> Vec<Act> {
     let mut acts = vec![Act::Open, Act::Ask];
-    let contoso = if dice.once_in(5) { Act::ContosoRejects } else { Act::ContosoApproves };
-    let fabrikam = if dice.once_in(5) { Act::FabrikamRejects } else { Act::FabrikamApproves };
-    acts.extend(if dice.once_in(2) { [contoso, fabrikam] } else { [fabrikam, contoso] });
-    acts.truncate(4 - usize::from(dice.once_in(4)));
-    if acts.contains(&Act::FabrikamApproves) && dice.once_in(2) {
+    let contoso = if once_in(dice, 5) { Act::ContosoRejects } else { Act::ContosoApproves };
+    let fabrikam = if once_in(dice, 5) { Act::FabrikamRejects } else { Act::FabrikamApproves };
+    acts.extend(if once_in(dice, 2) { [contoso, fabrikam] } else { [fabrikam, contoso] });
+    acts.truncate(4 - usize::from(once_in(dice, 4)));
+    if acts.contains(&Act::FabrikamApproves) && once_in(dice, 2) {
         acts.push(Act::FabrikamRevokes);
     }
-    if !dice.once_in(3) {
+    if !once_in(dice, 3) {
         acts.push(Act::Close);
     }
     acts
@@ -55,23 +44,22 @@ type Decisions = Arc<Mutex<HashMap<String, bool>>>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_survives_fifty_kills() {
-    let seed = u64::from_le_bytes(uuid::Uuid::new_v4().as_bytes()[..8].try_into().unwrap());
-    println!("seed {seed:#x}");
     let began = Instant::now();
     let site = Site::new("");
-    let mut dice = Dice(seed);
+    let mut dice = random("what_was_acknowledged_survives_fifty_kills");
+    let kills = effort(KILLS);
     let decisions: Decisions = Arc::default();
     let mut cases: Vec<Case> = Vec::new();
     let (mut of_last_round, mut unanswered) = (Vec::new(), Unanswered::default());
-    for round in 0..KILLS {
+    for round in 0..kills {
         let sidecar = site.start();
         let people = People::of(&site, &sidecar);
         unanswered.survived(&mut of_last_round, &people).await;
         cases.append(&mut of_last_round);
         recorded(&site.file("decisions.jsonl"), &decisions.lock());
 
-        let after = Duration::from_millis(5 + dice.below(76));
-        let working = work(&people, round, &dice, &decisions);
+        let after = Duration::from_millis(5 + dice.u64(..76));
+        let working = work(&people, round, &mut dice, &decisions);
         tokio::time::sleep(after).await;
         sidecar.kill();
         for writer in working {
@@ -92,7 +80,7 @@ async fn what_was_acknowledged_survives_fifty_kills() {
          without an answer: {unanswered:?}",
         began.elapsed()
     );
-    assert!(acknowledged > KILLS && decisions > KILLS, "there was no load");
+    assert!(acknowledged as u64 > kills && decisions as u64 > kills, "there was no load");
     assert!(unanswered.made + unanswered.not_made > 0, "no kill hit a change");
 }
 
@@ -117,12 +105,12 @@ impl Unanswered {
 }
 
 /// Writers that work on their own cases until the process is gone, and readers that ask about them.
-fn work(people: &People, round: usize, dice: &Dice, decisions: &Decisions) -> Vec<tokio::task::JoinHandle<Vec<Case>>> {
+fn work(people: &People, round: u64, dice: &mut Rng, decisions: &Decisions) -> Vec<tokio::task::JoinHandle<Vec<Case>>> {
     let newest = Arc::new(AtomicUsize::new(0));
     let mut working = Vec::new();
     for writer in 0..WRITERS {
         let (people, newest) = (people.clone(), Arc::clone(&newest));
-        let mut dice = Dice(dice.0 ^ ((writer as u64 + 1) << 32));
+        let mut dice = dice.fork();
         working.push(tokio::spawn(async move {
             let mut cases = Vec::new();
             for number in 0.. {
@@ -143,13 +131,13 @@ fn work(people: &People, round: usize, dice: &Dice, decisions: &Decisions) -> Ve
             cases
         }));
     }
-    for reader in 0..READERS {
+    for _ in 0..READERS {
         let (people, newest, decisions) = (people.clone(), Arc::clone(&newest), Arc::clone(decisions));
-        let mut dice = Dice(dice.0 ^ ((reader as u64 + 1) << 48));
+        let mut dice = dice.fork();
         working.push(tokio::spawn(async move {
             loop {
-                let number = dice.below(newest.load(Ordering::Relaxed) as u64 + 1);
-                let writer = dice.below(WRITERS as u64);
+                let number = dice.u64(..=newest.load(Ordering::Relaxed) as u64);
+                let writer = dice.u64(..WRITERS as u64);
                 let Ok(reply) = people.may_read(&format!("SR-{round}-{writer}-{number}")).await else { break };
                 assert_eq!(reply.status, 200, "{reply:?}");
                 let id = reply.json["context"]["decision_id"].as_str().unwrap().to_owned();
