@@ -15,3 +15,8 @@ pub mod policy;
 pub mod replica;
 pub mod store;
 pub mod workflow;
+
+#[cfg(test)]
+#[path = "../tests/it/support/effort.rs"]
+#[allow(unreachable_pub, reason = "shared with the tests from outside")]
+mod effort;

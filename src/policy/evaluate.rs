@@ -83,19 +83,3 @@ fn truth(value: &Value) -> Result<bool, String> {
     }
     Err(format!("the condition is `{value}`, not true or false"))
 }
-
-/// The same question asked of Cedar's own `Authorizer` over the whole policy set: the oracle for the index (G2).
-#[cfg(test)]
-pub(super) fn by_authorizer(bundle: &Bundle, question: &Question<'_>) -> (bool, Vec<String>, usize) {
-    let action = bundle.index().entry(question.action).unwrap();
-    let slice = bundle.words().slice(question, &action.entity, true).unwrap();
-    let response = cedar_policy::Authorizer::new().is_authorized(
-        &cedar_policy::Request::from(slice.request),
-        bundle.policy_set(),
-        &cedar_policy::Entities::from(slice.entities),
-    );
-    let allowed = response.decision() == cedar_policy::Decision::Allow;
-    let mut determining: Vec<_> = response.diagnostics().reason().map(ToString::to_string).collect();
-    determining.sort();
-    (allowed, determining, response.diagnostics().errors().count())
-}

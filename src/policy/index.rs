@@ -2,13 +2,17 @@
 //!
 //! Which policies can apply is Cedar's own answer (`get_valid_request_envs`): those whose condition is not false for
 //! every request of that kind. What a policy's scope says about kinds is settled with it; the rest of its condition is
-//! kept ready to evaluate. That this changes no answer is tested against Cedar's `Authorizer` over the whole set.
+//! kept ready to evaluate. A condition whose evaluation may fail is kept wherever the scope lets it apply: one that is
+//! false in the end may fail before. That this changes no answer is tested against Cedar's `Authorizer` over the whole set.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use cedar_policy::{Policy, Schema};
-use cedar_policy_core::ast::{self, Entity, EntityReference, Expr, PrincipalOrResourceConstraint, Var};
+use cedar_policy::{Policy, RequestEnv, Schema};
+use cedar_policy_core::ast::{
+    self, ActionConstraint, BinaryOp, Entity, EntityReference, Expr, ExprKind, PrincipalOrResourceConstraint, UnaryOp,
+    Var,
+};
 
 use super::bundle::Effect;
 use super::question::{ActionId, PrincipalKind, ResourceKind};
@@ -81,7 +85,12 @@ impl Index {
             let core: &ast::Policy = policy.as_ref();
             let condition = condition(core);
             let reads_clock = core.non_scope_constraints().is_some_and(reads_clock);
-            for env in policy.get_valid_request_envs(schema) {
+            let envs: Vec<RequestEnv> = if core.non_scope_constraints().is_some_and(may_fail) {
+                schema.request_envs().filter(|env| index.scope_admits(core, env)).collect()
+            } else {
+                policy.get_valid_request_envs(schema).collect()
+            };
+            for env in envs {
                 let types = (env.principal().to_string(), env.resource().to_string());
                 if let Some(kind) = index.kind_mut(env.action().id().unescaped(), &types.0, &types.1) {
                     let condition = condition.clone();
@@ -99,6 +108,22 @@ impl Index {
 
     pub(super) fn entry(&self, action: ActionId) -> Option<&ActionEntry> {
         self.actions.get(usize::from(action.0))
+    }
+
+    /// Whether the kinds of this policy's scope are those of a question of this kind.
+    fn scope_admits(&self, policy: &ast::Policy, env: &RequestEnv) -> bool {
+        let Some(action) = self.action(env.action().id().unescaped()).and_then(|action| self.entry(action)) else {
+            return false;
+        };
+        let one_of = |named: &ast::EntityUID| named == action.entity.uid() || action.entity.is_descendant_of(named);
+        let action_admits = match policy.action_constraint() {
+            ActionConstraint::Any => true,
+            ActionConstraint::Eq(named) => **named == *action.entity.uid(),
+            ActionConstraint::In(named) => named.iter().any(|named| one_of(named)),
+        };
+        action_admits
+            && kind_admits(policy.principal_constraint().as_inner(), &env.principal().to_string())
+            && kind_admits(policy.resource_constraint().as_inner(), &env.resource().to_string())
     }
 
     fn kind_mut(&mut self, action: &str, principal: &str, resource: &str) -> Option<&mut Kind> {
@@ -150,16 +175,40 @@ fn scope_condition(variable: Var, constraint: &PrincipalOrResourceConstraint) ->
     }
 }
 
+fn kind_admits(constraint: &PrincipalOrResourceConstraint, kind: &str) -> bool {
+    match constraint {
+        PrincipalOrResourceConstraint::Any
+        | PrincipalOrResourceConstraint::In(_)
+        | PrincipalOrResourceConstraint::Eq(EntityReference::Slot(_)) => true,
+        PrincipalOrResourceConstraint::Is(named) | PrincipalOrResourceConstraint::IsIn(named, _) => {
+            named.to_string() == kind
+        }
+        PrincipalOrResourceConstraint::Eq(EntityReference::EUID(one)) => one.entity_type().to_string() == kind,
+    }
+}
+
+/// Whether the evaluation of a validated condition can fail: numbers can grow too large, and extension functions refuse
+/// what they cannot read. Nothing else fails (Cedar's validation is sound).
+fn may_fail(condition: &Expr) -> bool {
+    condition.subexpressions().any(|expression| {
+        matches!(
+            expression.expr_kind(),
+            ExprKind::BinaryApp { op: BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul, .. }
+                | ExprKind::UnaryApp { op: UnaryOp::Neg, .. }
+                | ExprKind::ExtensionFunctionApp { .. }
+        )
+    })
+}
+
 /// Whether a condition reads `context.now`, or takes the context as a whole so that it could.
 fn reads_clock(condition: &Expr) -> bool {
-    let is_context = |expression: &Expr| matches!(expression.expr_kind(), ast::ExprKind::Var(Var::Context));
+    let is_context = |expression: &Expr| matches!(expression.expr_kind(), ExprKind::Var(Var::Context));
     let (mut mentioned, mut by_attribute) = (0, 0);
     for expression in condition.subexpressions() {
         if is_context(expression) {
             mentioned += 1;
         }
-        let (ast::ExprKind::GetAttr { expr, attr } | ast::ExprKind::HasAttr { expr, attr }) = expression.expr_kind()
-        else {
+        let (ExprKind::GetAttr { expr, attr } | ExprKind::HasAttr { expr, attr }) = expression.expr_kind() else {
             continue;
         };
         if is_context(expr) {
