@@ -93,9 +93,8 @@ impl Workflow {
             let actor = actor(change.caller);
             let outcome = decide(case, &judged.command, &actor, at)?;
             let rendered = (change.render)(&outcome);
-            if outcome.events.is_empty() {
-                return Ok(Answered { rendered, replayed: false });
-            }
+            // Also where nothing changes: what the caller is told of may be somebody else's change that is not yet in
+            // force, and a commit without it is waited for all the same (G1).
             let mut commit = commit_of(stored.as_ref(), &outcome, &actor, at);
             self.take_slot(&outcome, &mut commit).await?;
             if let Some(once) = change.once {
