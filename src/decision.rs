@@ -8,6 +8,8 @@ mod cache;
 mod decide;
 mod question;
 mod record;
+#[cfg(test)]
+mod tests;
 
 pub use answer::{Answer, PolicyRef, Reason, policies_of, reason_of};
 pub use decide::{Decided, Decisions, Undecided};

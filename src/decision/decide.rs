@@ -85,12 +85,16 @@ impl Decisions {
         }
     }
 
-    /// Whether the facts that a decision rests on are still the facts. An allow is sent only while they are, so that
-    /// none leaves after a revocation that was acknowledged while the allow was being recorded (G1).
+    /// Whether everything that a decision rests on is still so: the facts, the policies, and every end time ahead. An
+    /// allow is sent only while it is, so that none leaves after a revocation that was acknowledged while the allow was
+    /// being recorded (G1), and so that facts and policies which were never in force together allow nothing (G6).
     #[must_use]
     pub fn still_holds(&self, question: &ReadQuestion<'_>, decided: &Decided) -> bool {
+        let answer = &decided.answer;
         let revision = self.facts(question).map(|facts| facts.map_or(Seq(0), |facts| facts.revision));
-        revision == Ok(decided.answer.facts_revision)
+        revision == Ok(answer.facts_revision)
+            && Arc::ptr_eq(&self.policies.current(), &answer.bundle)
+            && self.clock.now() < answer.unchanged_until
     }
 
     fn facts(&self, question: &ReadQuestion<'_>) -> Result<Option<Arc<LiveCase>>, Undecided> {

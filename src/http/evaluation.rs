@@ -134,43 +134,66 @@ impl Entrance {
             return Err(Problem::invalid("evaluations", detail));
         }
         let semantic = batch.options.unwrap_or_default().evaluations_semantic;
-        let mut answers = Vec::with_capacity(items.len());
-        let mut recorded = Vec::new();
-        for item in &items {
-            let question = wire::parse::<Item<'_>>(item.get().as_bytes()).and_then(|item| complete(item, &defaults));
-            let answer = match &question {
-                Ok(wire) => match self.answer(&caller, headers, wire).await {
-                    Ok((answer, ticket)) => {
-                        recorded.extend(ticket);
-                        answer
+        let mut rest = items.iter();
+        let mut answers: Vec<(Result<Evaluation<'_>, Problem>, Answered)> = Vec::with_capacity(items.len());
+        for _ in 0..ATTEMPTS {
+            let mut recorded = Vec::new();
+            let mut is_final = true;
+            for (question, answer) in &mut answers {
+                let Ok(wire) = question else { continue };
+                if !self.holds(wire, answer)? {
+                    *answer = self.item(&caller, headers, wire, &mut recorded).await?;
+                    is_final = false;
+                }
+            }
+            // Where the batch stops may have changed with them. A denial stays one, so nothing cut off here comes back.
+            match answers.iter().position(|(_, answer)| semantic.stops_at(answer.decision())) {
+                Some(last) => answers.truncate(last + 1),
+                None => {
+                    for item in rest.by_ref() {
+                        let question =
+                            wire::parse::<Item<'_>>(item.get().as_bytes()).and_then(|item| complete(item, &defaults));
+                        let answer = match &question {
+                            Ok(wire) => self.item(&caller, headers, wire, &mut recorded).await?,
+                            Err(problem) => Answered::Broken(problem.clone()),
+                        };
+                        is_final = false;
+                        let decision = answer.decision();
+                        answers.push((question, answer));
+                        if semantic.stops_at(decision) {
+                            break;
+                        }
                     }
-                    Err(problem) if problem.status() < 500 => Answered::Broken(problem),
-                    Err(problem) => return Err(problem),
-                },
-                Err(problem) => Answered::Broken(problem.clone()),
-            };
-            let decision = answer.decision();
-            answers.push((question.ok(), answer));
-            if semantic.stops_at(decision) {
-                break;
+                }
+            }
+            // Nothing was waited for since the first of them was looked at: all of them hold now.
+            if is_final {
+                return Ok(batch_of(&answers));
+            }
+            for ticket in recorded {
+                self.edge.log.settled(ticket).await?;
             }
         }
-        for ticket in recorded {
-            self.edge.log.settled(ticket).await?;
-        }
-        let mut json = String::from("{\"evaluations\":[");
-        for (number, (wire, answer)) in answers.into_iter().enumerate() {
-            let answer = match wire {
-                Some(wire) => self.confirmed(&caller, headers, &wire, answer).await?,
-                None => answer,
-            };
-            if number > 0 {
-                json.push(',');
+        Err(facts_changing())
+    }
+
+    /// Answers one question of a batch. One that cannot be answered is no reason not to answer the others, unless it is
+    /// the service that failed.
+    async fn item(
+        &self,
+        caller: &Caller,
+        headers: &HeaderMap,
+        wire: &Evaluation<'_>,
+        recorded: &mut Vec<Ticket>,
+    ) -> Result<Answered, Problem> {
+        match self.answer(caller, headers, wire).await {
+            Ok((answer, ticket)) => {
+                recorded.extend(ticket);
+                Ok(answer)
             }
-            answer.write(&mut json);
+            Err(problem) if problem.status() < 500 => Ok(Answered::Broken(problem)),
+            Err(problem) => Err(problem),
         }
-        json.push_str("]}");
-        Ok(([(header::CONTENT_TYPE, JSON)], json).into_response())
     }
 
     /// The caller and the body of a decision request that is JSON at least.
@@ -185,14 +208,18 @@ impl Entrance {
     }
 
     async fn one(&self, caller: &Caller, headers: &HeaderMap, wire: &Evaluation<'_>) -> Result<Response, Problem> {
-        let (answer, ticket) = self.answer(caller, headers, wire).await?;
-        if let Some(ticket) = ticket {
-            self.edge.log.settled(ticket).await?;
+        for _ in 0..ATTEMPTS {
+            let (answer, ticket) = self.answer(caller, headers, wire).await?;
+            if let Some(ticket) = ticket {
+                self.edge.log.settled(ticket).await?;
+            }
+            if self.holds(wire, &answer)? {
+                let mut json = String::with_capacity(512);
+                answer.write(&mut json);
+                return Ok(([(header::CONTENT_TYPE, JSON)], json).into_response());
+            }
         }
-        let answer = self.confirmed(caller, headers, wire, answer).await?;
-        let mut json = String::with_capacity(512);
-        answer.write(&mut json);
-        Ok(([(header::CONTENT_TYPE, JSON)], json).into_response())
+        Err(facts_changing())
     }
 
     /// Answers a question and appends its record. The answer must not leave before the ticket is settled (G3).
@@ -217,28 +244,13 @@ impl Entrance {
         }
     }
 
-    /// Keeps a recorded answer for the next one who asks. An allow whose facts changed while it was being recorded is
-    /// decided anew (G1).
-    async fn confirmed(
-        &self,
-        caller: &Caller,
-        headers: &HeaderMap,
-        wire: &Evaluation<'_>,
-        mut answer: Answered,
-    ) -> Result<Answered, Problem> {
-        for _ in 0..ATTEMPTS {
-            let Answered::Read(decided) = &answer else { return Ok(answer) };
-            let Some(question) = read_question(wire)? else { return Ok(answer) };
-            self.edge.decisions.remember(&question, decided);
-            if !decided.answer.allowed || self.edge.decisions.still_holds(&question, decided) {
-                return Ok(answer);
-            }
-            let decided = self.edge.decisions.decide(&question)?;
-            let ticket = self.record(caller, headers, &question, &decided)?;
-            self.edge.log.settled(ticket).await?;
-            answer = Answered::Read(decided);
-        }
-        Err(Problem::unavailable("facts_changing", "the facts keep changing: ask again").as_decision())
+    /// Keeps a recorded answer for the next one who asks, and tells whether it may leave: an allow may while what it
+    /// rests on is as it was, and is to be decided anew otherwise (G1).
+    fn holds(&self, wire: &Evaluation<'_>, answer: &Answered) -> Result<bool, Problem> {
+        let Answered::Read(decided) = answer else { return Ok(true) };
+        let Some(question) = read_question(wire)? else { return Ok(true) };
+        self.edge.decisions.remember(&question, decided);
+        Ok(!decided.answer.allowed || self.edge.decisions.still_holds(&question, decided))
     }
 
     fn record(
@@ -309,6 +321,22 @@ fn complete<'a>(item: Item<'a>, defaults: &Item<'a>) -> Result<Evaluation<'a>, P
         resource: entity(item.resource, &defaults.resource, "resource")?,
         context: item.context.or_else(|| defaults.context.clone()),
     })
+}
+
+fn batch_of(answers: &[(Result<Evaluation<'_>, Problem>, Answered)]) -> Response {
+    let mut json = String::from("{\"evaluations\":[");
+    for (number, (_, answer)) in answers.iter().enumerate() {
+        if number > 0 {
+            json.push(',');
+        }
+        answer.write(&mut json);
+    }
+    json.push_str("]}");
+    ([(header::CONTENT_TYPE, JSON)], json).into_response()
+}
+
+fn facts_changing() -> Problem {
+    Problem::unavailable("facts_changing", "the facts keep changing: ask again").as_decision()
 }
 
 /// Where there is no answer to a question there is no allow, whatever part of the house failed (G4).

@@ -209,6 +209,15 @@ impl Replica {
     }
 }
 
+#[cfg(test)]
+impl Replica {
+    /// Takes a change in as the follower would, for tests of those who read.
+    pub(crate) fn follow_by_hand(&self, change: Change) {
+        self.apply(change);
+        self.start(self.applied());
+    }
+}
+
 impl Known {
     fn tenant(&mut self, id: TenantId) -> TenantId {
         if let Some(known) = self.tenants.get(&id) {

@@ -19,6 +19,7 @@ mod bad_input;
 mod callers;
 mod decision_log;
 mod demo;
+mod exact;
 mod process;
 mod rules;
 mod story;

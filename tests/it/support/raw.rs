@@ -34,6 +34,22 @@ impl Connection {
         self
     }
 
+    /// One answer: its status and its body, for as long as its length says. The connection can be used again.
+    pub async fn answer(&mut self) -> (u16, Vec<u8>) {
+        let mut bytes = self.until_bytes(b"\r\n\r\n").await;
+        let head = bytes.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
+        let mut body = bytes.split_off(head);
+        let head = String::from_utf8(bytes).unwrap().to_ascii_lowercase();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length:")).unwrap();
+        let length: usize = length.trim().parse().unwrap();
+        while body.len() < length {
+            let read = tokio::time::timeout(PATIENCE, self.0.read_buf(&mut body)).await;
+            assert_ne!(read.expect("the service does not answer").unwrap(), 0, "the service hung up");
+        }
+        (status, body)
+    }
+
     /// Everything the service sends until it hangs up; panics when it does not.
     pub async fn rest(&mut self) -> String {
         let mut bytes = Vec::new();
