@@ -179,7 +179,7 @@ impl DecisionLog {
 
     /// The allowed reads of this tenant's data (R22) of which `matches` holds, newest first, at most `limit` (at least
     /// 1), before the position `before` or from the end. The position that comes with them is where to go on; there may
-    /// be one although nothing was found, since one call looks through about 128 MiB at most. `None`: that was all.
+    /// be one although nothing was found, since one call looks through 2,000 reads at most. `None`: that was all.
     ///
     /// Reads the file: call it where blocking is allowed. Only what is written can be seen.
     ///

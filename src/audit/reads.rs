@@ -16,8 +16,10 @@ use super::record::{self, Position, ReadRecord};
 use super::scan::scan;
 use crate::model::TenantId;
 
-/// How many blocks one call of [`ReadIndex::read_back`] looks through: about 128 MiB.
-pub(super) const BLOCKS_PER_CALL: usize = 2_000;
+/// How many of the tenant's reads one call of [`ReadIndex::read_back`] looks through. They stand in as many blocks at
+/// most, about 128 MiB. Blocks are not what is counted: how many there are depends on what others did meanwhile, and where
+/// a page ends must not tell of that (R19).
+pub(super) const READS_PER_CALL: usize = 2_000;
 
 /// What is scanned while the writer waits, so that the scan catches up with a busy log: about a millisecond.
 const LAST_STRETCH_BYTES: u64 = 1024 * 1024;
@@ -115,23 +117,21 @@ impl ReadIndex {
         let limit = limit.max(1);
         let mut found = Vec::new();
         let mut bytes = Vec::new();
-        for block in blocks.iter().take(BLOCKS_PER_CALL) {
+        let mut looked_at = 0;
+        for block in &blocks {
             self.read_block(*block, &mut bytes)?;
             let reads = reads_of(tenant, &bytes, block.reads_before);
             for (line, position) in reads.into_iter().rev().filter(|(_, position)| position.as_u64() < before) {
                 if let Some(record) = record::parse(line, position).filter(|record| matches(record)) {
                     found.push(record);
-                    if found.len() == limit {
-                        return Ok((found, Some(position)));
-                    }
+                }
+                looked_at += 1;
+                if found.len() == limit || (looked_at == READS_PER_CALL && position.as_u64() > 1) {
+                    return Ok((found, Some(position)));
                 }
             }
         }
-        // One block more than this call looks through was asked for, to know whether there is one.
-        let more = blocks.len() > BLOCKS_PER_CALL;
-        let looked_through =
-            blocks.get(BLOCKS_PER_CALL - 1).map(|block| Position::from_u64(block.reads_before.saturating_add(1)));
-        Ok((found, looked_through.filter(|_| more)))
+        Ok((found, None))
     }
 
     fn blocks_of(&self, tenant: &TenantId, before: u64) -> Result<Vec<Block>, LogError> {
@@ -139,7 +139,7 @@ impl ReadIndex {
         match &seen.state {
             State::Building => Err(LogError::IndexBuilding),
             State::Broken(reason) => Err(self.unreadable(reason)),
-            State::Ready(blocks) => Ok(blocks.of(tenant, before, BLOCKS_PER_CALL + 1, seen.log_end)),
+            State::Ready(blocks) => Ok(blocks.of(tenant, before, READS_PER_CALL, seen.log_end)),
         }
     }
 

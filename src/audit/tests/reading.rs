@@ -208,20 +208,51 @@ async fn a_long_log_is_indexed_while_records_come_in() {
     assert_eq!(reopened.index().blocks(), live);
 }
 
-#[test]
-fn one_call_looks_through_a_bounded_part_and_says_where_to_go_on() {
-    use super::super::reads::BLOCKS_PER_CALL;
-    let folder = tempfile::tempdir().unwrap();
-    let settings = settings(folder.path(), LogMode::Written);
-    let line = Line { tenant: "a", allowed: true, read: true, pad: 65_536 };
-    let text: String = (0..BLOCKS_PER_CALL + 3).map(|number| line.text(number) + "\n").collect();
+/// The index of a log in which this many reads of one tenant's stand, with so many bytes of others' in each line.
+fn index_of(folder: &std::path::Path, reads: usize, pad: usize) -> ReadIndex {
+    let settings = settings(folder, LogMode::Written);
+    let line = Line { tenant: "a", allowed: true, read: true, pad: 0 };
+    let others = Line { tenant: "b", allowed: true, read: true, pad };
+    let between = if pad > 0 { others.text(0) + "\n" } else { String::new() };
+    let text: String = (0..reads).map(|number| line.text(number) + "\n" + &between).collect();
     write_file(&settings, &text);
     let file = Arc::new(File::open(&settings.path).unwrap());
-    let index = ReadIndex::new(settings.path.clone(), file, text.len() as u64);
+    let index = ReadIndex::new(settings.path, file, text.len() as u64);
     index.build();
+    index
+}
+
+#[test]
+fn one_call_looks_through_a_bounded_part_and_says_where_to_go_on() {
+    use super::super::reads::READS_PER_CALL;
+    let folder = tempfile::tempdir().unwrap();
+    let index = index_of(folder.path(), READS_PER_CALL + 3, 65_536);
     let is_first = |read: &ReadRecord| read.decision_id == "d0";
     let (reads, next) = index.read_back(&tenant("a"), None, 10, &is_first).unwrap();
     assert!(reads.is_empty() && next.is_some());
     let (reads, next) = index.read_back(&tenant("a"), next, 10, &is_first).unwrap();
     assert_eq!((reads.len(), next), (1, None));
+}
+
+/// R19: how much others left in the log does not show.
+#[test]
+fn where_a_page_ends_depends_on_the_tenants_own_reads_alone() {
+    use super::super::reads::READS_PER_CALL;
+    let (alone, crowded) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for reads in [3, READS_PER_CALL, READS_PER_CALL + 1] {
+        let (alone, crowded) = (index_of(alone.path(), reads, 0), index_of(crowded.path(), reads, 65_536));
+        for matches in [&|_: &ReadRecord| false, &|read: &ReadRecord| read.decision_id == "d1"]
+            as [&dyn Fn(&ReadRecord) -> bool; 2]
+        {
+            let (mut before, mut pages) = (None, 0);
+            loop {
+                let page = alone.read_back(&tenant("a"), before, 10, matches).unwrap();
+                assert_eq!(crowded.read_back(&tenant("a"), before, 10, matches).unwrap(), page, "{reads} reads");
+                pages += 1;
+                let Some(next) = page.1 else { break };
+                before = Some(next);
+            }
+            assert_eq!(pages, reads.div_ceil(READS_PER_CALL), "{reads} reads");
+        }
+    }
 }
