@@ -3,6 +3,7 @@
 //! What lives here: what each caller can do and see outside the read decision. What does not: rules (they are policies),
 //! the lives of consents (the model's), and how calls arrive. Every command is the same story, told in `change.rs`.
 
+mod absent;
 mod change;
 mod commands;
 mod error;

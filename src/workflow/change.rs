@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::Workflow;
+use super::absent::at_one_time;
 use super::commands::{Wish, check_version};
 use super::error::WorkflowError;
 use crate::identity::{Caller, CallerKind};
@@ -66,6 +67,10 @@ pub(super) struct Change<'a> {
 impl Workflow {
     /// Carries a wish out, once under its idempotency key.
     pub(super) async fn change(&self, change: Change<'_>) -> Result<Answered, WorkflowError> {
+        at_one_time(self.change_now(change), |_| false).await
+    }
+
+    async fn change_now(&self, change: Change<'_>) -> Result<Answered, WorkflowError> {
         let tried = self.carry_out(&change).await;
         let is_refused = matches!(tried, Err(WorkflowError::Refused(_) | WorkflowError::Outdated { .. }));
         // The same call may have been carried out after this one had looked for its key: then it is what was in the way.

@@ -1,6 +1,7 @@
 //! Each command: whom it is asked of, which policy question settles it, which command of the model it becomes.
 
 use super::Workflow;
+use super::absent::{ACCESS_REQUEST, CONSENT, SUPPORT_REQUEST};
 use super::change::{ATTEMPTS, Answered, Change, Once, Render, Rendered, remember, txn_id};
 use super::error::WorkflowError;
 use crate::identity::Caller;
@@ -68,8 +69,8 @@ pub(super) enum Wish<'a> {
     Open(&'a NewSupportRequest),
     /// To change its support request.
     Change(&'a SupportRequestCommand),
-    /// To create an access request.
-    Create(&'a NewAccessRequest),
+    /// To create an access request under a support request.
+    Create(&'a SupportRequestId, &'a NewAccessRequest),
     /// To withdraw an access request.
     Cancel(&'a AccessRequestId),
     /// To decide on a consent.
@@ -184,7 +185,15 @@ impl Workflow {
             reason: new.reason.clone(),
         };
         let case = CaseRef::SupportRequest(new.support_request.clone());
-        self.change(Change { case, caller, wish: Wish::Create(&created), if_match: None, once, render }).await
+        self.change(Change {
+            case,
+            caller,
+            wish: Wish::Create(&new.support_request, &created),
+            if_match: None,
+            once,
+            render,
+        })
+        .await
     }
 
     /// Withdraws an access request.
@@ -229,7 +238,7 @@ impl Workflow {
         match *wish {
             Wish::Open(new) => self.judged_opening(caller, new).await,
             Wish::Change(command) => self.judged_ticketing(caller, case, command).await,
-            Wish::Create(new) => self.judged_creation(caller, case, new).await,
+            Wish::Create(under, new) => self.judged_creation(caller, case, under, new).await,
             Wish::Cancel(id) => self.judged_cancellation(caller, case, id).await,
             Wish::Decide(id, command) => self.judged_decision(caller, case, id, command).await,
         }
@@ -269,12 +278,15 @@ impl Workflow {
         &self,
         caller: &Caller,
         case: Option<&Case>,
+        under: &SupportRequestId,
         new: &NewAccessRequest,
     ) -> Result<Judged, WorkflowError> {
-        let case = case.ok_or(WorkflowError::NotFound("support request"))?;
+        let Some(case) = case else {
+            return Err(self.absent(caller, &SUPPORT_REQUEST, under.as_str()).await);
+        };
         let resource = Resource::SupportRequest(&case.support_request);
         // An engineer who may not know of the support request learns nothing about it.
-        self.visible(caller, WorkflowAction::ViewSupportRequest, resource, "support request").await?;
+        self.visible(caller, &SUPPORT_REQUEST, resource).await?;
         let registered = self.store.tenant(new.resource_tenant.clone()).await?.is_some();
         let circumstances = Circumstances::Create { resource_tenant: &new.resource_tenant, registered };
         self.judge.require(caller, WorkflowAction::CreateAccessRequest, resource, circumstances).await?;
@@ -287,11 +299,11 @@ impl Workflow {
         case: Option<&Case>,
         id: &AccessRequestId,
     ) -> Result<Judged, WorkflowError> {
-        const NOUN: &str = "access request";
-        let case = case.ok_or(WorkflowError::NotFound(NOUN))?;
-        let request = case.access_request(id).ok_or(WorkflowError::NotFound(NOUN))?;
+        let Some((case, request)) = case.and_then(|case| Some((case, case.access_request(id)?))) else {
+            return Err(self.absent(caller, &ACCESS_REQUEST, id.as_str()).await);
+        };
         let resource = Resource::AccessRequest(request, &case.support_request);
-        self.visible(caller, WorkflowAction::ViewAccessRequest, resource, NOUN).await?;
+        self.visible(caller, &ACCESS_REQUEST, resource).await?;
         self.judge.require(caller, WorkflowAction::CancelAccessRequest, resource, Circumstances::Nothing).await?;
         Ok(Judged { command: Command::CancelAccessRequest(id.clone()), version: 0 })
     }
@@ -303,9 +315,9 @@ impl Workflow {
         id: &ConsentId,
         command: ConsentCommand,
     ) -> Result<Judged, WorkflowError> {
-        const NOUN: &str = "consent";
-        let case = case.ok_or(WorkflowError::NotFound(NOUN))?;
-        let (request, consent) = case.consent(id).ok_or(WorkflowError::NotFound(NOUN))?;
+        let Some((case, (request, consent))) = case.and_then(|case| Some((case, case.consent(id)?))) else {
+            return Err(self.absent(caller, &CONSENT, id.as_str()).await);
+        };
         let (action, command) = match command {
             ConsentCommand::Approve(scope) => {
                 (WorkflowAction::ApproveConsent, Command::ApproveConsent(id.clone(), scope))
@@ -315,21 +327,9 @@ impl Workflow {
             ConsentCommand::Revoke => (WorkflowAction::RevokeConsent, Command::RevokeConsent(id.clone())),
         };
         let resource = Resource::Consent(consent, request, &case.support_request);
-        self.visible(caller, WorkflowAction::ViewConsent, resource, NOUN).await?;
+        self.visible(caller, &CONSENT, resource).await?;
         self.judge.require(caller, action, resource, Circumstances::Nothing).await?;
         Ok(Judged { command, version: consent.version })
-    }
-
-    /// Whether the caller may know of it. If not, the answer is that there is no such thing (R19).
-    pub(super) async fn visible(
-        &self,
-        caller: &Caller,
-        action: WorkflowAction,
-        resource: Resource<'_>,
-        noun: &'static str,
-    ) -> Result<(), WorkflowError> {
-        let judgement = self.judge.judge(caller, action, resource, Circumstances::Nothing).await?;
-        if judgement.allowed { Ok(()) } else { Err(WorkflowError::NotFound(noun)) }
     }
 }
 

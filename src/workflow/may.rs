@@ -3,6 +3,7 @@
 //! The policies say whether the person may, then the state machine says whether the case would take it.
 
 use super::Workflow;
+use super::absent::{NOT_FOUND, at_one_time};
 use super::change::actor;
 use super::error::WorkflowError;
 use super::judge::Judgement;
@@ -72,6 +73,10 @@ impl Workflow {
     /// # Errors
     /// [`WorkflowError::Unrecorded`] and [`WorkflowError::Unavailable`].
     pub async fn may(&self, caller: &Caller, question: &MayQuestion<'_>) -> Result<Judgement, WorkflowError> {
+        at_one_time(self.may_now(caller, question), |judgement| judgement.reason.code == NOT_FOUND).await
+    }
+
+    async fn may_now(&self, caller: &Caller, question: &MayQuestion<'_>) -> Result<Judgement, WorkflowError> {
         if !is_about(caller, question) {
             let message = "a person's roles are proved by their own token alone: ask with it".to_owned();
             return self.no(caller, question, "roles_not_proved", message).await;
@@ -234,7 +239,7 @@ impl Workflow {
 
     /// The answer about what there is not, and about what the caller may not know of: one and the same (R19).
     async fn unknown(&self, caller: &Caller, question: &MayQuestion<'_>) -> Result<Judgement, WorkflowError> {
-        self.no(caller, question, "not_found", "there is no such resource, or not for you".to_owned()).await
+        self.no(caller, question, NOT_FOUND, "there is no such resource, or not for you".to_owned()).await
     }
 
     async fn no(

@@ -1,6 +1,7 @@
 //! What callers see: their own, and nothing that another tenant's doings could change (R16, R18-R23).
 
 use super::Workflow;
+use super::absent::{ACCESS_REQUEST, CONSENT, SUPPORT_REQUEST, at_one_time};
 use super::error::WorkflowError;
 use crate::identity::Caller;
 use crate::model::{
@@ -118,11 +119,18 @@ impl Workflow {
     /// # Errors
     /// [`WorkflowError`].
     pub async fn consent(&self, caller: &Caller, id: &ConsentId) -> Result<SeenConsent, WorkflowError> {
-        const NOUN: &str = "consent";
-        let stored = self.store.case(CaseRef::Consent(id.clone())).await?.ok_or(WorkflowError::NotFound(NOUN))?;
-        let (request, consent) = stored.case.consent(id).ok_or(WorkflowError::NotFound(NOUN))?;
+        at_one_time(self.consent_now(caller, id), |_| false).await
+    }
+
+    async fn consent_now(&self, caller: &Caller, id: &ConsentId) -> Result<SeenConsent, WorkflowError> {
+        let stored = self.store.case(CaseRef::Consent(id.clone())).await?;
+        let Some((stored, (request, consent))) =
+            stored.as_ref().and_then(|stored| Some((stored, stored.case.consent(id)?)))
+        else {
+            return Err(self.absent(caller, &CONSENT, id.as_str()).await);
+        };
         let resource = Resource::Consent(consent, request, &stored.case.support_request);
-        self.visible(caller, WorkflowAction::ViewConsent, resource, NOUN).await?;
+        self.visible(caller, &CONSENT, resource).await?;
         Ok(SeenConsent {
             consent: consent.clone(),
             access_request: request.clone(),
@@ -139,12 +147,17 @@ impl Workflow {
         caller: &Caller,
         id: &SupportRequestId,
     ) -> Result<SupportRequest, WorkflowError> {
-        const NOUN: &str = "support request";
-        let case = CaseRef::SupportRequest(id.clone());
-        let stored = self.store.case(case).await?.ok_or(WorkflowError::NotFound(NOUN))?;
+        Ok(at_one_time(self.own_case(caller, id), |_| false).await?.support_request)
+    }
+
+    /// The case of a support request that the caller may know of.
+    async fn own_case(&self, caller: &Caller, id: &SupportRequestId) -> Result<Case, WorkflowError> {
+        let Some(stored) = self.store.case(CaseRef::SupportRequest(id.clone())).await? else {
+            return Err(self.absent(caller, &SUPPORT_REQUEST, id.as_str()).await);
+        };
         let resource = Resource::SupportRequest(&stored.case.support_request);
-        self.visible(caller, WorkflowAction::ViewSupportRequest, resource, NOUN).await?;
-        Ok(stored.case.support_request)
+        self.visible(caller, &SUPPORT_REQUEST, resource).await?;
+        Ok(stored.case)
     }
 
     /// The support requests assigned to the caller.
@@ -175,11 +188,18 @@ impl Workflow {
     /// # Errors
     /// [`WorkflowError`].
     pub async fn access_request(&self, caller: &Caller, id: &AccessRequestId) -> Result<AccessRequest, WorkflowError> {
-        const NOUN: &str = "access request";
-        let stored = self.store.case(CaseRef::AccessRequest(id.clone())).await?.ok_or(WorkflowError::NotFound(NOUN))?;
-        let request = stored.case.access_request(id).ok_or(WorkflowError::NotFound(NOUN))?;
+        at_one_time(self.access_request_now(caller, id), |_| false).await
+    }
+
+    async fn access_request_now(&self, caller: &Caller, id: &AccessRequestId) -> Result<AccessRequest, WorkflowError> {
+        let stored = self.store.case(CaseRef::AccessRequest(id.clone())).await?;
+        let Some((stored, request)) =
+            stored.as_ref().and_then(|stored| Some((stored, stored.case.access_request(id)?)))
+        else {
+            return Err(self.absent(caller, &ACCESS_REQUEST, id.as_str()).await);
+        };
         let resource = Resource::AccessRequest(request, &stored.case.support_request);
-        self.visible(caller, WorkflowAction::ViewAccessRequest, resource, NOUN).await?;
+        self.visible(caller, &ACCESS_REQUEST, resource).await?;
         Ok(request.clone())
     }
 
@@ -211,15 +231,10 @@ impl Workflow {
         caller: &Caller,
         id: &SupportRequestId,
     ) -> Result<Vec<AccessRequest>, WorkflowError> {
-        const NOUN: &str = "support request";
-        let case = CaseRef::SupportRequest(id.clone());
-        let stored = self.store.case(case).await?.ok_or(WorkflowError::NotFound(NOUN))?;
-        let resource = Resource::SupportRequest(&stored.case.support_request);
-        self.visible(caller, WorkflowAction::ViewSupportRequest, resource, NOUN).await?;
+        let Case { support_request, access_requests } = at_one_time(self.own_case(caller, id), |_| false).await?;
         let (bundle, now) = (self.judge.bundle(), self.clock.now());
-        let Case { support_request, access_requests } = &stored.case;
         let seen = access_requests.iter().rev().filter(|request| {
-            let resource = Resource::AccessRequest(request, support_request);
+            let resource = Resource::AccessRequest(request, &support_request);
             self.judge.sees_by(&bundle, caller, WorkflowAction::ViewAccessRequest, resource, now)
         });
         Ok(seen.cloned().collect())

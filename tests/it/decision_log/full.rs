@@ -118,3 +118,29 @@ async fn a_log_that_cannot_be_written_denies_says_so_and_recovers() {
         assert!(resumed["refused"].as_u64().unwrap() >= 5, "{resumed}");
     }
 }
+
+/// What is not there and what is another's leave a record alike, so that a log that takes none tells nobody which is which
+/// (R19).
+#[tokio::test]
+async fn a_log_that_cannot_be_written_does_not_tell_what_is_anothers_from_what_is_not_there() {
+    let mut house = House::start().await;
+    let (contosos, fabrikams) = house.asked().await;
+    let process = Process::start(&mut house).await;
+    let length = std::fs::metadata(house.folder.path().join("decisions.jsonl")).unwrap().len();
+    let admins = [(house.admin("contoso", "cyd"), &fabrikams), (house.admin("fabrikam", "dee"), &contosos)];
+    process.limit(Some(length));
+    for (admin, anothers) in admins {
+        for id in ["co-absent", anothers] {
+            let path = format!("/v1/consents/{id}");
+            assert_eq!(admin.get(&path).await.problem(), (503, "log_unavailable", ""), "{id}");
+            let reject = admin.post(&format!("{path}/reject"), &json!({})).await;
+            assert_eq!(reject.problem(), (503, "log_unavailable", ""), "{id}");
+        }
+        for id in ["SR-absent", "SR-1"] {
+            let found = admin.get(&format!("/v1/support-requests/{id}")).await;
+            assert_eq!(found.problem(), (503, "log_unavailable", ""), "{id}");
+            let ask = json!({ "support_request": id, "resource_tenant": "fabrikam", "reason": "because" });
+            assert_eq!(admin.post("/v1/access-requests", &ask).await.problem(), (503, "log_unavailable", ""), "{id}");
+        }
+    }
+}
