@@ -137,7 +137,8 @@ fn evaluate(
     let revision = facts.map_or(Seq(0), |facts| facts.revision);
     let reason = reason_of(bundle, &verdict);
     let policies = policies_of(bundle, &verdict);
-    let told_revision = (!is_told_alone(bundle, &verdict)).then_some(revision);
+    // Where no policy decided, as for a verb that none speaks of, none has looked whose support request it is (R20).
+    let told_revision = (!policies.is_empty() && !is_told_alone(bundle, &verdict)).then_some(revision);
     let used = access_request.filter(|_| verdict.allowed);
     let mut answer = Answer {
         allowed: verdict.allowed,

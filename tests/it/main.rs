@@ -20,6 +20,7 @@ mod callers;
 mod decision_log;
 mod demo;
 mod exact;
+mod privacy;
 mod process;
 mod rules;
 mod story;

@@ -1,0 +1,42 @@
+//! Every route of the service, as the router's own source names them, so that a new one cannot be forgotten here.
+
+use http::Method;
+
+/// The routes that observers walk through. A route that is not listed here fails `every_route_is_observed`.
+pub const KNOWN: [&str; 22] = [
+    "/access/v1/evaluation",
+    "/access/v1/evaluations",
+    "/.well-known/authzen-configuration",
+    "/healthz",
+    "/readyz",
+    "/v1/tenants/{id}",
+    "/v1/support-requests",
+    "/v1/support-requests/{id}",
+    "/v1/support-requests/{id}/assignee",
+    "/v1/support-requests/{id}/close",
+    "/v1/support-requests/{id}/reopen",
+    "/v1/access-requests",
+    "/v1/access-requests/{id}",
+    "/v1/access-requests/{id}/cancel",
+    "/v1/consents",
+    "/v1/consents/{id}",
+    "/v1/consents/{id}/approve",
+    "/v1/consents/{id}/reject",
+    "/v1/consents/{id}/narrow",
+    "/v1/consents/{id}/revoke",
+    "/v1/audit-log",
+    "/v1/audit-log/reads",
+];
+
+/// Methods that clients have words for, and one that they have not.
+pub fn methods() -> [Method; 8] {
+    let made_up = Method::from_bytes(b"PEEK").unwrap();
+    let [get, head, post, put] = [Method::GET, Method::HEAD, Method::POST, Method::PUT];
+    [get, head, post, put, Method::PATCH, Method::DELETE, Method::OPTIONS, made_up]
+}
+
+/// The routes in the router's source.
+pub fn in_source() -> Vec<&'static str> {
+    let source = include_str!("../../../src/http/router.rs");
+    source.split(".route(\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect()
+}

@@ -1,0 +1,266 @@
+//! One of two worlds: a house in which the shared history happens, and the other tenant does what it likes.
+
+use std::collections::HashMap;
+
+use fastrand::Rng;
+use http::Method;
+use serde_json::json;
+
+use super::alike::Sight;
+use super::observer::Look;
+use super::plan::{Act, CONTOSO, Decision, FABRIKAM, SUPPORT_REQUESTS, decision};
+use crate::support::{House, Person, Reply, question};
+
+/// From one act of the shared history to the next, in milliseconds; the other tenant acts in between.
+const SLOT_MS: i64 = 10 * 60 * 1_000;
+
+/// An access request with the consents of its tenants.
+struct Asked {
+    support_request: &'static str,
+    id: String,
+    consents: HashMap<String, String>,
+}
+
+pub struct World {
+    house: House,
+    people: HashMap<String, Person>,
+    asked: Vec<Asked>,
+    /// Where the clock stands within the slot.
+    into_slot_ms: i64,
+    /// Support requests between the other tenant and a fourth one, which only this world may have.
+    elsewhere: usize,
+    pub observed: &'static str,
+    pub other: &'static str,
+    pub sight: Sight,
+    /// What the other tenant did, and what came of it.
+    pub doings: Vec<String>,
+}
+
+impl World {
+    pub async fn begin(observed: &'static str) -> Self {
+        // The address shows in the AuthZEN metadata, and is no doing of anybody's.
+        let house = House::start_with("server.public_url = \"https://consentry.test\"").await;
+        let other = if observed == CONTOSO { FABRIKAM } else { CONTOSO };
+        let mut people = HashMap::new();
+        let global: &[&str] = &["Global Administrator"];
+        for tenant in [CONTOSO, FABRIKAM, "northwind", "eastwind"] {
+            for (name, roles) in [
+                ("admin-0", global),
+                ("admin-1", &["Service Support Administrator"]),
+                ("reader", &["Reports Reader"]),
+                ("nobody", &[]),
+            ] {
+                people.insert(format!("{tenant}/{name}"), house.person(tenant, name, roles, &[]));
+            }
+        }
+        for engineer in ["ada", "bob", "eve"] {
+            people.insert(format!("vendor/{engineer}"), house.engineer(engineer));
+        }
+        people.insert("ticketing".to_owned(), house.ticketing());
+        people.insert("tooling".to_owned(), house.tooling());
+        let world = Self {
+            house,
+            people,
+            asked: Vec::new(),
+            into_slot_ms: 0,
+            elsewhere: 0,
+            observed,
+            other,
+            sight: Sight::default(),
+            doings: Vec::new(),
+        };
+        for tenant in ["northwind", "eastwind"] {
+            world.who("ticketing").put(&format!("/v1/tenants/{tenant}"), &json!({ "display_name": tenant })).await;
+        }
+        for (id, tenant, resource) in SUPPORT_REQUESTS {
+            world.open(id, tenant, if tenant == resource { "other_portal" } else { "admin_center" }).await;
+        }
+        world
+    }
+
+    pub async fn end(mut self) {
+        if let Some(app) = self.house.app.take() {
+            app.stop().await.unwrap();
+        }
+    }
+
+    pub fn who(&self, name: &str) -> &Person {
+        self.people.get(name).unwrap_or_else(|| panic!("who is `{name}`?"))
+    }
+
+    async fn open(&self, id: &str, tenant: &str, portal: &str) {
+        self.house.open_with(id, tenant, json!({ "assignee": "vendor/ada", "submitted_in": portal })).await;
+        self.house.clock.advance_millis(1);
+    }
+
+    /// The consents of a tenant among all access requests so far, as words that stand for them in either world.
+    pub fn consents(&self) -> Vec<String> {
+        let names = self.asked.iter().enumerate().flat_map(|(nth, asked)| {
+            let mut tenants: Vec<_> = asked.consents.keys().collect();
+            tenants.sort();
+            tenants.into_iter().map(move |tenant| format!("<co/{nth}/{tenant}>"))
+        });
+        names.collect()
+    }
+
+    pub fn access_requests(&self) -> Vec<String> {
+        (0..self.asked.len()).map(|nth| format!("<ar/{nth}>")).collect()
+    }
+
+    /// A text in which words such as `<co/0/contoso>` stand for the ids of this world.
+    fn resolved(&self, text: &str) -> String {
+        let mut result = text.to_owned();
+        for (nth, asked) in self.asked.iter().enumerate() {
+            result = result.replace(&format!("<ar/{nth}>"), &asked.id);
+            for (tenant, id) in &asked.consents {
+                result = result.replace(&format!("<co/{nth}/{tenant}>"), id);
+            }
+        }
+        result
+    }
+
+    /// The next act of the shared history, at the end of the slot. The other tenant's time is over then.
+    pub async fn act(&mut self, act: &Act) {
+        self.house.clock.advance_millis(SLOT_MS - self.into_slot_ms);
+        self.into_slot_ms = 0;
+        match act {
+            Act::Ticketing(method, path, body) => {
+                let body = (!body.is_null()).then(|| body.to_string().into_bytes());
+                let reply = self.who("ticketing").send(method.parse().unwrap(), path, body).await;
+                assert_eq!(reply.status, 200, "{act:?}: {reply:?}");
+            }
+            Act::AskAnew { engineer, support_request, resource } => {
+                self.withdraw(engineer, support_request).await;
+                let body =
+                    json!({ "support_request": support_request, "resource_tenant": resource, "reason": "why not" });
+                let reply = self.who(&format!("vendor/{engineer}")).post("/v1/access-requests", &body).await;
+                // Were it refused in one world, the engineer's doings would differ, and not the other tenant's alone.
+                assert_eq!(reply.status, 201, "{act:?}: {reply:?}");
+                self.learn(support_request, reply.json["id"].as_str().unwrap()).await;
+            }
+            Act::Withdraw { engineer, support_request } => self.withdraw(engineer, support_request).await,
+            Act::Read { by_tooling, engineer, verb, resource, support_request } => {
+                let engineer = format!("vendor/{engineer}");
+                let question = question(&engineer, verb, resource, support_request);
+                let caller = if *by_tooling { "tooling" } else { &engineer };
+                self.who(caller).post("/access/v1/evaluation", &question).await;
+            }
+            Act::Decide(decision) => {
+                let reply = self.decide(self.observed, decision).await;
+                self.sight.note(&format!("{decision:?}"), &reply);
+            }
+        }
+    }
+
+    async fn withdraw(&self, engineer: &str, support_request: &str) {
+        if let Some(last) = self.asked.iter().rev().find(|asked| asked.support_request == support_request) {
+            let path = format!("/v1/access-requests/{}/cancel", last.id);
+            self.who(&format!("vendor/{engineer}")).post(&path, &json!({})).await;
+        }
+    }
+
+    /// Finds the consents of a new access request where their administrators find them.
+    async fn learn(&mut self, support_request: &'static str, id: &str) {
+        let mut consents = HashMap::new();
+        for tenant in [CONTOSO, FABRIKAM] {
+            let pending = self.who(&format!("{tenant}/admin-0")).get("/v1/consents?view=pending&limit=200").await;
+            let items = pending.json["items"].as_array().unwrap();
+            if let Some(consent) = items.iter().find(|consent| consent["access_request"] == id) {
+                consents.insert(tenant.to_owned(), consent["id"].as_str().unwrap().to_owned());
+            }
+        }
+        assert!(!consents.is_empty());
+        self.asked.push(Asked { support_request, id: id.to_owned(), consents });
+    }
+
+    async fn decide(&self, tenant: &str, decision: &Decision) -> Reply {
+        let Decision { who, nth, command, body, if_match, key } = decision;
+        let id = self.asked[*nth].consents.get(tenant).map_or("co-none", String::as_str);
+        let mut person = self.who(&format!("{tenant}/admin-{who}")).clone();
+        if let Some(version) = if_match {
+            person = person.with("if-match", &format!("\"{version}\""));
+        }
+        if let Some(key) = key {
+            person = person.with("idempotency-key", &format!("key-{key}"));
+        }
+        person.post(&format!("/v1/consents/{id}/{command}"), body).await
+    }
+
+    /// The other tenant does something, or nothing, before the slot is over.
+    pub async fn other_does_something(&mut self, random: &mut Rng) {
+        let step = random.i64(1..60_000);
+        if self.into_slot_ms + step >= SLOT_MS {
+            return;
+        }
+        self.into_slot_ms += step;
+        self.house.clock.advance_millis(step);
+        let admin = format!("{}/admin-{}", self.other, random.usize(..2));
+        let said = match random.u8(..10) {
+            0..=5 if !self.asked.is_empty() => {
+                let decision = decision(random, self.asked.len());
+                let reply = self.decide(self.other, &decision).await;
+                format!("{decision:?}: {} {}", reply.status, reply.code())
+            }
+            6 if !self.asked.is_empty() => {
+                // Somebody else's consent, under whatever id it has.
+                let Some(id) = self.asked[random.usize(..self.asked.len())].consents.get(self.observed) else { return };
+                let reply = self.who(&admin).post(&format!("/v1/consents/{id}/reject"), &json!({})).await;
+                format!("tries another tenant's consent: {}", reply.status)
+            }
+            7 => {
+                for path in ["/v1/consents?view=approved", "/v1/consents?view=pending", "/v1/audit-log"] {
+                    self.who(&admin).get(path).await;
+                }
+                "looks around".to_owned()
+            }
+            8 => self.deal_elsewhere().await,
+            _ => {
+                let resource = format!("{}/signInLogs", self.other);
+                let reply = self.house.may_read("vendor/ada", &resource, "SR-1").await;
+                format!("is read from: {}", reply.code())
+            }
+        };
+        self.doings.push(format!("+{}ms {said}", self.into_slot_ms));
+    }
+
+    /// A case that the observed tenant has no part in.
+    async fn deal_elsewhere(&mut self) -> String {
+        let id = format!("SR-elsewhere-{}", self.elsewhere);
+        self.elsewhere += 1;
+        self.house.open_with(&id, "eastwind", json!({ "assignee": "vendor/bob" })).await;
+        self.house.ask(self.who("vendor/bob"), &id, self.other).await;
+        self.house.approve(self.who("eastwind/admin-0")).await;
+        let admin = self.who(&format!("{}/admin-0", self.other));
+        self.house.approve(admin).await;
+        let read = self.house.may_read("vendor/bob", &format!("{}/auditLogs", self.other), &id).await;
+        format!("has to do with eastwind: {}", read.code())
+    }
+
+    /// Somebody looks, or tries something; what they are answered is noted.
+    pub async fn look(&mut self, look: &Look) -> Reply {
+        let mut person = self.who(&look.who).clone();
+        for (name, value) in &look.headers {
+            person = person.with(name, value);
+        }
+        let body = look.body.as_ref().map(|body| self.resolved(body).into_bytes());
+        let reply = person.send(look.method.clone(), &self.resolved(&look.path), body).await;
+        self.sight.note(&format!("{look}"), &reply);
+        reply
+    }
+
+    /// A list with all of its pages.
+    pub async fn look_through(&mut self, who: &str, path: &str) {
+        let mut next = path.to_owned();
+        for _ in 0..200 {
+            let reply = self.look(&Look::new(who, Method::GET, &next)).await;
+            let Some(cursor) = reply.json["next_cursor"].as_str() else { return };
+            next = format!("{path}&cursor={cursor}");
+        }
+        panic!("{path} has no end");
+    }
+
+    /// The other tenant's doings as a story, for a failure.
+    pub fn story(&self) -> String {
+        self.doings.join("\n    ")
+    }
+}
