@@ -20,6 +20,7 @@ mod callers;
 mod decision_log;
 mod demo;
 mod exact;
+mod histories;
 mod privacy;
 mod process;
 mod rules;

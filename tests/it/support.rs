@@ -2,6 +2,7 @@
 
 pub mod effort;
 mod house;
+pub mod oracle;
 mod person;
 pub mod process;
 mod raw;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use consentry::clock::{Clock as _, ManualClock};
 use consentry::identity::development::{DevelopmentClaims, DevelopmentKey};
-use consentry::model::{AppRole, RoleId, TenantId};
+use consentry::model::{AppRole, RoleId, TenantId, Timestamp};
 use consentry::policy::{BundleSource, RoleCatalogue};
 use http::{HeaderMap, Method};
 use serde_json::Value;
@@ -91,22 +91,7 @@ impl Person {
         [roles, app_roles]: [&[&str]; 2],
         service: bool,
     ) -> Self {
-        let tenant: TenantId = tenant.parse().unwrap();
-        let role = |name: &&str| match ROLES.by_name(name) {
-            Some(id) => id.clone(),
-            None => RoleId::new(name).unwrap(),
-        };
-        let claims = DevelopmentClaims {
-            issuer: ISSUER.replace("{tid}", tenant.as_str()),
-            audience: AUDIENCE.to_owned(),
-            object: object.to_owned(),
-            roles: roles.iter().map(role).collect(),
-            app_roles: app_roles.iter().map(|role| role.parse::<AppRole>().unwrap()).collect(),
-            service,
-            issued_at: clock.now(),
-            lifetime_s: 600,
-            tenant: tenant.clone(),
-        };
+        let claims = claims([tenant, object], [roles, app_roles], service, clock.now());
         Self {
             id: format!("{tenant}/{object}"),
             key: Arc::clone(key),
@@ -116,6 +101,12 @@ impl Person {
             http: reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap(),
             headers: Vec::new(),
         }
+    }
+
+    /// Somebody else, over the same connections.
+    pub fn other(&self, [tenant, object]: [&str; 2], roles: [&[&str]; 2], service: bool) -> Self {
+        let claims = claims([tenant, object], roles, service, self.clock.now());
+        Self { id: format!("{tenant}/{object}"), claims, headers: Vec::new(), ..self.clone() }
     }
 
     /// The same person, sending this header with every call.
@@ -186,5 +177,29 @@ impl Person {
         let text = response.text().await?;
         let json = serde_json::from_str(&text).unwrap_or(Value::Null);
         Ok(Reply { status, headers, text, json })
+    }
+}
+
+fn claims(
+    [tenant, object]: [&str; 2],
+    [roles, app_roles]: [&[&str]; 2],
+    service: bool,
+    issued_at: Timestamp,
+) -> DevelopmentClaims {
+    let tenant: TenantId = tenant.parse().unwrap();
+    let role = |name: &&str| match ROLES.by_name(name) {
+        Some(id) => id.clone(),
+        None => RoleId::new(name).unwrap(),
+    };
+    DevelopmentClaims {
+        issuer: ISSUER.replace("{tid}", tenant.as_str()),
+        audience: AUDIENCE.to_owned(),
+        object: object.to_owned(),
+        roles: roles.iter().map(role).collect(),
+        app_roles: app_roles.iter().map(|role| role.parse::<AppRole>().unwrap()).collect(),
+        service,
+        issued_at,
+        lifetime_s: 600,
+        tenant,
     }
 }
