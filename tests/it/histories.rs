@@ -76,7 +76,7 @@ async fn the_histories_of_the_corpus_go_as_the_oracle_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn random_histories_go_as_the_oracle_says() {
     let mut random = effort::random("random_histories_go_as_the_oracle_says");
-    let histories = (0..effort::effort(6)).map(|number| {
+    let histories = (0..effort::effort(4)).map(|number| {
         let length = random.usize(30..60);
         (format!("history {number}"), random::history(&mut random, length))
     });

@@ -138,7 +138,7 @@ impl Sight {
             for engineer in ENGINEERS.map(person) {
                 let is_assigned = assignee == Some(engineer);
                 for tenant in TENANTS {
-                    for (verb, category) in self.ways(near && is_assigned, random) {
+                    for (verb, category) in self.ways(near, is_assigned, random) {
                         questions.push(Question { engineer, verb, tenant, category, support_request });
                     }
                 }
@@ -148,14 +148,13 @@ impl Sight {
     }
 
     /// Verbs and categories: all of them, or one of them where none can make a difference.
-    fn ways(&self, closely: bool, random: &mut Rng) -> Vec<(&'static str, &'static str)> {
-        let some = || CATEGORIES[random.usize(..CATEGORIES.len())];
-        let mut some = some;
-        if self.everything {
+    fn ways(&self, near: bool, is_assigned: bool, random: &mut Rng) -> Vec<(&'static str, &'static str)> {
+        let mut some = || CATEGORIES[random.usize(..CATEGORIES.len())];
+        if self.everything && near {
             let of = |verb| CATEGORIES.map(|category| (verb, category));
             return ["read", "write", "delete", "copy"].into_iter().flat_map(of).collect();
         }
-        if !closely {
+        if !(near && is_assigned) {
             return vec![("read", some())];
         }
         let mut ways: Vec<_> = CATEGORIES.map(|category| ("read", category)).to_vec();

@@ -8,9 +8,6 @@ use super::site::{self, Site};
 use super::step::{Deed, Step};
 use crate::support::oracle::{Answer, Command, Oracle, PEOPLE, Person, name_of, name_of_request, person};
 
-/// How often, in steps, everything there is to ask is asked; after the last step it always is.
-const EVERYTHING_EACH: usize = 40;
-
 /// What was done and asked.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Tally {
@@ -51,7 +48,7 @@ pub async fn play(steps: &[Step]) -> Result<Tally, Difference> {
     let mut oracle = Oracle::new(sites[0].now());
     let mut outcome = Ok(());
     for (number, step) in steps.iter().enumerate() {
-        let everything = number + 1 == steps.len() || (number + 1) % EVERYTHING_EACH == 0;
+        let everything = number + 1 == steps.len();
         let taken = take(step, everything, &mut sites, &mut oracle, &mut tally).await;
         tally.steps += 1;
         if let Err(what) = taken {
