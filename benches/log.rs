@@ -44,7 +44,7 @@ fn time(runtime: &Runtime, tasks: u64, records: u64) -> Result<Duration, Box<dyn
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let runtime = Builder::new_multi_thread().worker_threads(2).build()?;
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_time().build()?;
     let mut criterion = Criterion::default().sample_size(20).configure_from_args();
     for tasks in [1, 64] {
         criterion.bench_function(&format!("log/written/{tasks} tasks"), |bencher| {

@@ -12,7 +12,7 @@ use crate::config::{Config, TenantSettings};
 use crate::decision::Decisions;
 use crate::http::{Edge, Limits, Listeners, Serving, serve};
 use crate::identity::{Identity, InvalidIdentitySettings};
-use crate::model::Tenant;
+use crate::model::{Tenant, Timestamp};
 use crate::policy::{Bundle, BundleSource, LoadError, Policies};
 use crate::replica::{Replica, follow};
 use crate::store::sqlite::SqliteStore;
@@ -21,6 +21,9 @@ use crate::workflow::Workflow;
 
 /// How often keys are read again and old answers forgotten.
 const HOUSEKEEPING: Duration = Duration::from_secs(60 * 60);
+
+/// By how much the clock may be behind what is stored: our time then begins at what is stored.
+const CLOCK_TOLERANCE_MS: i64 = 5 * 60 * 1000;
 
 /// Why the service cannot start. Nothing was changed but what starting itself changes.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +40,17 @@ pub enum StartError {
     /// The decision log cannot be used.
     #[error("decision log: {0}")]
     Log(#[from] LogError),
+    /// The machine's clock is behind what the store holds: access that has ended could count again (R9).
+    #[error(
+        "the machine's clock says {now}, but the last change in the store was made at {stored}; set the clock right, or, \
+         if it is right and was wrong then, start once with `store.accept_earlier_clock = true`"
+    )]
+    Clock {
+        /// What the clock says.
+        now: Timestamp,
+        /// What the store says.
+        stored: Timestamp,
+    },
     /// A tenant of the configuration could not be registered.
     #[error("tenant `{id}` of the configuration: {cause}")]
     Tenant {
@@ -71,6 +85,13 @@ impl App {
         let identity = Identity::new(config.identity.clone(), Arc::clone(&clock))?;
         let log = Arc::new(DecisionLog::open(&config.decision_log, Arc::clone(&clock))?);
         let sqlite = Arc::new(SqliteStore::open(&config.store.path)?);
+        if let Some(stored) = sqlite.last_commit_at().filter(|_| !config.store.accept_earlier_clock) {
+            let now = clock.now();
+            if now.plus_millis(CLOCK_TOLERANCE_MS) < stored {
+                return Err(StartError::Clock { now, stored });
+            }
+            clock.not_before(stored);
+        }
         let store: Arc<dyn Store> = Arc::<SqliteStore>::clone(&sqlite);
         for tenant in &config.tenants {
             register(&*store, tenant, &*clock).await?;

@@ -120,6 +120,10 @@ impl ServerSettings {
 pub struct StoreSettings {
     /// The database file.
     pub path: PathBuf,
+    /// Start although the machine's clock is behind the store's last change. For one start, after somebody has looked at
+    /// the clock: access that had ended could count again.
+    #[serde(default)]
+    pub accept_earlier_clock: bool,
 }
 
 /// The policy bundle.

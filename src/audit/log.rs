@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -19,7 +20,7 @@ use super::reads::ReadIndex;
 use super::record::{Position, ReadRecord};
 use super::settings::{DecisionLogSettings, LogMode};
 use super::sink::{FileSink, Sink, write_all};
-use super::writer::{FileState, Shared};
+use super::writer::{FileState, PATIENCE, Shared, UnderWay};
 use crate::clock::Clock;
 use crate::model::TenantId;
 
@@ -70,6 +71,7 @@ impl DecisionLog {
     ) -> Result<Self, LogError> {
         let failed = |source: io::Error| LogError::Open { path: settings.path.clone(), source };
         let OpenedFile { file, mut len, cut_bytes } = file::open(&settings.path)?;
+        let metadata = file.metadata().map_err(failed)?;
         let file = Arc::new(file);
         let sink = sink(Arc::clone(&file));
         if cut_bytes > 0 {
@@ -93,6 +95,11 @@ impl DecisionLog {
             dirty: AtomicBool::new(false),
             outcomes: Outcomes::new(),
             trouble: Mutex::new(None),
+            writing: UnderWay::default(),
+            syncing: UnderWay::default(),
+            opened: (metadata.dev(), metadata.ino()),
+            misplaced: AtomicBool::new(false),
+            hangs: AtomicBool::new(false),
             lost: AtomicU64::new(0),
             index: ReadIndex::new(settings.path.clone(), file, len),
         });
@@ -121,7 +128,7 @@ impl DecisionLog {
     ///
     /// # Errors
     /// [`LogError::NotALine`], [`LogError::TooLong`], [`LogError::Full`] when the disk does not keep up,
-    /// [`LogError::Closed`]. In the mode `best_effort` a record that finds no room is counted and no error.
+    /// [`LogError::Closed`], [`LogError::Unavailable`] while the disk hangs. In the mode `best_effort` a record that finds no room is counted and no error.
     pub fn append(&self, line: &[u8], read_of: Option<&TenantId>) -> Result<Ticket, LogError> {
         if line.is_empty() || line.contains(&b'\n') {
             return Err(LogError::NotALine);
@@ -130,6 +137,9 @@ impl DecisionLog {
             return Err(LogError::TooLong { bytes: line.len() });
         }
         let shared = &self.shared;
+        if shared.mode != LogMode::BestEffort && shared.still_hangs() {
+            return Err(shared.note_hang());
+        }
         let mut pending = shared.pending.lock();
         if pending.closed {
             return Err(LogError::Closed);
@@ -151,23 +161,31 @@ impl DecisionLog {
 
     /// Returns once the mode's promise holds for this record (G3). May be dropped and called again.
     ///
-    /// In the mode `written` the calling thread may write for all who wait.
+    /// In the mode `written` the calling thread may write for all who wait: on a disk that hangs, that one thread hangs.
     ///
     /// # Errors
-    /// [`LogError::Unavailable`] when the record is not in the log: the decision must deny.
+    /// [`LogError::Unavailable`] when the record is not in the log, or when the disk hangs and nobody knows: the decision
+    /// must deny.
     pub async fn settled(&self, ticket: Ticket) -> Result<(), LogError> {
         let Ticket { sequence } = ticket;
         match self.shared.mode {
             LogMode::BestEffort => return Ok(()),
-            LogMode::Synced => self.shared.outcomes.wait(sequence).await,
+            LogMode::Synced => {
+                if tokio::time::timeout(PATIENCE, self.shared.outcomes.wait(sequence)).await.is_err() {
+                    return Err(self.shared.note_hang());
+                }
+            }
             LogMode::Written => {
                 if !self.shared.outcomes.known(sequence) {
                     // Requests that are ready now get to append: one write then serves them all, and no one has to be
                     // woken. With one request under way this costs one turn of the scheduler.
                     tokio::task::yield_now().await;
                 }
-                if !self.shared.outcomes.known(sequence) {
-                    self.shared.write_through(sequence);
+                if !self.shared.outcomes.known(sequence)
+                    && !self.shared.write_through(sequence)
+                    && !self.shared.write_through_slowly(sequence).await
+                {
+                    return Err(self.shared.note_hang());
                 }
             }
         }

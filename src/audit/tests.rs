@@ -12,6 +12,7 @@ use crate::clock::{Clock, ManualClock};
 use crate::model::{TenantId, Timestamp};
 
 mod failing;
+mod hanging;
 mod reading;
 mod writing;
 
@@ -23,6 +24,8 @@ struct Disk {
     room: AtomicU64,
     cut_fails: AtomicBool,
     sync_fails: AtomicBool,
+    write_hangs: AtomicBool,
+    sync_hangs: AtomicBool,
     /// How many writes took bytes.
     writes: AtomicU64,
 }
@@ -30,8 +33,16 @@ struct Disk {
 const ENOSPC: i32 = 28;
 const EIO: i32 = 5;
 
+/// A call that hangs keeps its thread.
+fn wait_while(hangs: &AtomicBool) {
+    while hangs.load(Ordering::SeqCst) {
+        std::thread::yield_now();
+    }
+}
+
 impl Sink for Disk {
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        wait_while(&self.write_hangs);
         let room = self.room.load(Ordering::SeqCst);
         if room == 0 {
             return Err(io::Error::from_raw_os_error(ENOSPC));
@@ -50,6 +61,7 @@ impl Sink for Disk {
     }
 
     fn sync(&self) -> io::Result<()> {
+        wait_while(&self.sync_hangs);
         if self.sync_fails.load(Ordering::SeqCst) { Err(io::Error::from_raw_os_error(EIO)) } else { self.file.sync() }
     }
 
@@ -91,6 +103,8 @@ fn open_on_disk(settings: &DecisionLogSettings) -> (DecisionLog, Arc<Disk>) {
             room: AtomicU64::new(u64::MAX),
             cut_fails: AtomicBool::new(false),
             sync_fails: AtomicBool::new(false),
+            write_hangs: AtomicBool::new(false),
+            sync_hangs: AtomicBool::new(false),
             writes: AtomicU64::new(0),
         });
         disk = Some(Arc::clone(&made));

@@ -1,10 +1,11 @@
 //! Writing what waits: one write for many records, all of it or none of it.
 
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
@@ -17,6 +18,33 @@ use super::settings::LogMode;
 use super::sink::{Sink, write_all};
 use crate::clock::Clock;
 use crate::model::Timestamp;
+
+/// For how long whoever wants to write waits with its thread for somebody else who does. A write takes microseconds: after
+/// this time the disk is slow, and the thread has other work.
+const BRIEF: Duration = Duration::from_millis(10);
+
+/// A call to the disk that takes this long hangs: no more records are taken in until it has returned.
+const HANGS_AFTER: Duration = Duration::from_secs(2);
+
+/// How long a record waits: long enough to see that it is the disk that hangs.
+pub(super) const PATIENCE: Duration = Duration::from_millis(2_200);
+
+/// Since when a call to the disk has been under way.
+#[derive(Debug, Default)]
+pub(super) struct UnderWay(Mutex<Option<Instant>>);
+
+impl UnderWay {
+    fn during<T>(&self, call: impl FnOnce() -> T) -> T {
+        *self.0.lock() = Some(Instant::now());
+        let returned = call();
+        *self.0.lock() = None;
+        returned
+    }
+
+    fn hangs(&self) -> bool {
+        self.0.lock().is_some_and(|since| since.elapsed() >= HANGS_AFTER)
+    }
+}
 
 /// The file could not be written or synced since then.
 #[derive(Debug)]
@@ -64,17 +92,69 @@ pub(super) struct Shared {
     pub(super) outcomes: Outcomes,
     /// Why the log cannot be written now. Apart from `file`, so that readiness never waits for a disk.
     pub(super) trouble: Mutex<Option<String>>,
+    /// What the disk is asked for at the moment, by whoever writes and by whoever syncs without keeping writers waiting.
+    pub(super) writing: UnderWay,
+    pub(super) syncing: UnderWay,
+    /// Which file has been opened, by device and inode, and whether another one, or none, stands under its name.
+    pub(super) opened: (u64, u64),
+    pub(super) misplaced: AtomicBool,
+    /// Somebody has waited in vain: until that call returns, no more records are taken in.
+    pub(super) hangs: AtomicBool,
     pub(super) lost: AtomicU64,
     pub(super) index: ReadIndex,
 }
 
 impl Shared {
     /// Sees to it that the outcome of this record is known: writes everything that waits, unless somebody else did.
-    pub(super) fn write_through(&self, sequence: u64) {
-        let mut file = self.file.lock();
+    /// `false`: somebody else is at it and takes long.
+    pub(super) fn write_through(&self, sequence: u64) -> bool {
+        let brief = if self.still_hangs() { Duration::ZERO } else { BRIEF };
+        let Some(mut file) = self.file.try_lock_for(brief) else { return self.outcomes.known(sequence) };
         if !self.outcomes.known(sequence) {
             self.write_pending(&mut file);
         }
+        true
+    }
+
+    /// The same on a slow disk, without keeping the thread: many wait here, and the one who writes keeps its own. `false`:
+    /// the disk hangs.
+    pub(super) async fn write_through_slowly(&self, sequence: u64) -> bool {
+        let since = Instant::now();
+        while !self.still_hangs() && since.elapsed() < PATIENCE {
+            tokio::time::sleep(BRIEF / 2).await;
+            let file = self.file.try_lock();
+            if let Some(mut file) = file
+                && !self.outcomes.known(sequence)
+            {
+                self.write_pending(&mut file);
+            }
+            if self.outcomes.known(sequence) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// What those are told who wait in vain. From here on no more records are taken in, until the disk answers.
+    pub(super) fn note_hang(&self) -> LogError {
+        if (self.writing.hangs() || self.syncing.hangs()) && !self.hangs.swap(true, Ordering::Relaxed) {
+            tracing::error!(log.path = %self.path.display(), "the decision log's disk hangs");
+        }
+        self.unavailable(Self::hang_reason())
+    }
+
+    /// Whether the call that somebody waited for in vain still has not returned.
+    pub(super) fn still_hangs(&self) -> bool {
+        if !self.hangs.load(Ordering::Relaxed) {
+            return false;
+        }
+        let hangs = self.writing.hangs() || self.syncing.hangs();
+        self.hangs.store(hangs, Ordering::Relaxed);
+        hangs
+    }
+
+    fn hang_reason() -> String {
+        format!("a write has not returned for {} s: the disk hangs", HANGS_AFTER.as_secs())
     }
 
     /// Writes everything that waits. During an outage it tries whether the file can be written again.
@@ -92,7 +172,8 @@ impl Shared {
             Some(outage) => marks::resumed(outage.refused, outage.since, self.clock.now()),
             None => String::new(),
         };
-        match self.write_batch(file, mark.as_bytes()) {
+        let written = self.writing.during(|| self.write_batch(file, mark.as_bytes()));
+        match written {
             Ok(()) => self.batch_succeeded(file, mark.as_bytes()),
             Err(error) => self.batch_failed(file, &error),
         }
@@ -103,6 +184,13 @@ impl Shared {
     fn write_batch(&self, file: &mut FileState, mark: &[u8]) -> io::Result<()> {
         if file.released {
             return Err(io::Error::other("it is closed"));
+        }
+        if self.misplaced.load(Ordering::Relaxed) {
+            return Err(Self::misplaced());
+        }
+        if self.syncing.hangs() {
+            // The promise of the interval is not kept.
+            return Err(io::Error::other(Self::hang_reason()));
         }
         self.repair(file)?;
         file.uncut = true;
@@ -192,7 +280,8 @@ impl Shared {
         if !self.dirty.swap(false, Ordering::AcqRel) {
             return;
         }
-        if let Err(error) = self.sink.sync() {
+        let synced = self.syncing.during(|| self.sink.sync());
+        if let Err(error) = synced {
             let mut file = self.file.lock();
             file.unsynced = true;
             self.outage(&mut file, &error, 0);
@@ -210,6 +299,9 @@ impl Shared {
     }
 
     pub(super) fn health(&self) -> Result<(), String> {
+        if self.writing.hangs() || self.syncing.hangs() {
+            return Err(Self::hang_reason());
+        }
         self.trouble.lock().as_ref().map_or(Ok(()), |reason| Err(reason.clone()))
     }
 
@@ -230,12 +322,25 @@ impl Shared {
     pub(super) fn run_in_background(&self) {
         loop {
             let closed = self.wait_for_work();
+            self.look_for_the_file();
             self.write_waiting();
             self.sync_written();
             if closed {
                 return;
             }
         }
+    }
+
+    /// A record in a file that was removed is nowhere, and in one that was moved it is not where it is looked for.
+    fn look_for_the_file(&self) {
+        let misplaced = !std::fs::metadata(&self.path).is_ok_and(|there| (there.dev(), there.ino()) == self.opened);
+        if self.misplaced.swap(misplaced, Ordering::Relaxed) != misplaced && misplaced {
+            self.outage(&mut self.file.lock(), &Self::misplaced(), 0);
+        }
+    }
+
+    fn misplaced() -> io::Error {
+        io::Error::other("it was moved or removed; put it back, or restart")
     }
 
     /// Returns when there may be something to write or sync, and whether it is for the last time.

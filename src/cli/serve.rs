@@ -57,7 +57,10 @@ impl Serve {
             tracing::info!("settings and policies are good");
             return Ok(());
         }
-        tokio::runtime::Runtime::new().context("the runtime cannot start")?.block_on(serve(config))
+        // Two at least: while a disk hangs under one of them, the other one says so.
+        let workers = std::thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
+        runtime.context("the runtime cannot start")?.block_on(serve(config))
     }
 
     fn overrides(&self) -> Overrides {

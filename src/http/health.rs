@@ -21,7 +21,8 @@ pub(super) async fn readyz(State(entrance): State<Entrance>) -> Response {
         ("decision_log", edge.log.health()),
     ];
     let ready = parts.iter().all(|(_, health)| health.is_ok());
-    // A refused reload is told, but is no reason to send no work: the good policies serve on (G6).
+    // A refused reload is told, and so is a clock that was set back. Neither is a reason to send no work: the good policies
+    // serve on (G6), by the time before.
     let refused = edge.policies.refused();
     let shown = |health: &Result<(), String>| match health {
         Ok(()) => "ok".to_owned(),
@@ -36,6 +37,7 @@ pub(super) async fn readyz(State(entrance): State<Entrance>) -> Response {
         "policy_version": policies.version(),
         "refused_policies": refused,
         "lost_records": edge.log.lost(),
+        "clock": edge.clock.trouble(),
     });
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let json = HeaderValue::from_static("application/json");

@@ -29,7 +29,7 @@ use uuid::Uuid;
 use self::feed::{ChangeLog, Feed};
 use self::lists::Page;
 use self::readers::{Readers, closed};
-use self::writer::{Request, Shared, Writer};
+use self::writer::{Request, Shared, WRITE_PATIENCE, Writer};
 use super::{
     ActivityFilter, BoxFuture, CaseRef, ChangeFeed, Commit, CommitError, Committed, Epoch, Key, ListPosition,
     ListedConsent, Member, MemberId, NumberedActivity, Object, RememberedAnswer, Renewal, Seq, Slot, SnapshotItem,
@@ -54,6 +54,7 @@ const BULK_COMMITS: usize = 32;
 #[derive(Debug)]
 pub struct SqliteStore {
     epoch: Epoch,
+    last_commit_at: Option<Timestamp>,
     shared: Arc<Shared>,
     readers: Arc<Readers>,
     head: watch::Receiver<Seq>,
@@ -78,18 +79,21 @@ impl SqliteStore {
     fn open_keeping(path: &Path, kept_changes: u64, migrations: &[&str]) -> Result<Self, StoreError> {
         let name = path.display().to_string();
         let lock = file::claim(path)?;
+        let place = lock.place;
         let mut connection = file::open_for_writing(path).map_err(|trouble| trouble.reading(&name))?;
         let found = schema::check(&connection, &name, migrations)?;
         file::refuse_torn(&connection, path).map_err(|trouble| trouble.reading(&name))?;
         file::make_durable(&connection).map_err(|trouble| trouble.reading(&name))?;
         let epoch = schema::migrate(&mut connection, &name, found, migrations)?;
         let (oldest, head) = writer::kept_range(&connection).map_err(|trouble| trouble.reading(&name))?;
+        let last_commit_at = writer::last_commit_at(&connection).map_err(|trouble| trouble.reading(&name))?;
 
         let (head, seen_head) = watch::channel(head);
         let shared = Arc::new(Shared {
             log: Arc::new(ChangeLog::new(oldest)),
             members: watch::Sender::new(Vec::new()),
             trouble: Mutex::new(None),
+            writing_since: Mutex::new(None),
         });
         let (requests, waiting) = mpsc::channel(QUEUE);
         let writer = Writer {
@@ -99,7 +103,7 @@ impl SqliteStore {
             shared: Arc::clone(&shared),
             path: path.to_owned(),
             kept_changes,
-            _lock: lock,
+            lock,
         };
         let (hangs_up, writer_end) = std_mpsc::channel();
         let run = move || {
@@ -112,12 +116,19 @@ impl SqliteStore {
             .map_err(|error| StoreError::Unavailable(format!("its writer cannot start: {error}")))?;
         Ok(Self {
             epoch,
+            last_commit_at,
             shared,
-            readers: Arc::new(Readers::new(path.to_owned())),
+            readers: Arc::new(Readers::new(path.to_owned(), place)),
             head: seen_head,
             requests: Mutex::new(Some(requests)),
             writer: Mutex::new(writer_end),
         })
+    }
+
+    /// When the last commit was made that the store had when it was opened.
+    #[must_use]
+    pub const fn last_commit_at(&self) -> Option<Timestamp> {
+        self.last_commit_at
     }
 
     /// Writes what was asked for before, then lets go of the file; everything asked for later is
@@ -196,7 +207,14 @@ impl Drop for SqliteStore {
 
 impl Store for SqliteStore {
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Committed, CommitError>> {
-        Box::pin(async move { answer(self.enqueue(commit).await?).await })
+        Box::pin(async move {
+            if let Some(why) = self.shared.hangs() {
+                return Err(CommitError::Unavailable(why));
+            }
+            let answered = answer(self.enqueue(commit).await?);
+            let late = || CommitError::Unknown("its disk hangs".to_owned());
+            tokio::time::timeout(WRITE_PATIENCE, answered).await.unwrap_or_else(|_| Err(late()))
+        })
     }
 
     fn renew(&self, member: MemberId, applied: Seq) -> BoxFuture<'_, Result<Renewal, StoreError>> {
@@ -332,6 +350,9 @@ impl Store for SqliteStore {
     fn health(&self) -> Result<(), String> {
         if self.is_closed() {
             return Err(closed().to_string());
+        }
+        if let Some(why) = self.shared.hangs() {
+            return Err(format!("the store cannot be written: {why}"));
         }
         let Some(trouble) = self.shared.trouble.lock().clone() else { return Ok(()) };
         // For the next time that somebody asks. A full queue has writes enough to find out.

@@ -143,14 +143,16 @@ impl Workflow {
         }
     }
 
-    /// Commits, asking again while the outcome is unknown.
+    /// Commits, asking again while the outcome is unknown. A store that cannot be asked leaves it unknown: only an
+    /// outcome of the first try can say that nothing was written.
     async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
         let mut outcome = self.store.commit(commit.clone()).await;
         for _ in 0..UNKNOWN_ATTEMPTS {
-            match outcome {
-                Err(CommitError::Unknown(_)) => outcome = self.store.commit(commit.clone()).await,
-                Ok(_) | Err(CommitError::Conflict { .. } | CommitError::Unavailable(_)) => break,
-            }
+            let Err(CommitError::Unknown(cause)) = outcome else { break };
+            outcome = match self.store.commit(commit.clone()).await {
+                Err(CommitError::Unavailable(_)) => Err(CommitError::Unknown(cause)),
+                known => known,
+            };
         }
         outcome
     }

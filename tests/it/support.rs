@@ -6,6 +6,7 @@ pub mod oracle;
 mod person;
 pub mod process;
 mod raw;
+pub mod trace;
 
 pub use house::{House, question, settings};
 pub use person::{Person, Reply};

@@ -89,7 +89,7 @@ fn settings(folder: &Path, key_set: &Path, listen: SocketAddr) -> anyhow::Result
     Ok(Config {
         mode: Mode::Development,
         server: ServerSettings { listen, drain_timeout_ms: DRAIN_MS, ..ServerSettings::default() },
-        store: StoreSettings { path: folder.join("store.db") },
+        store: StoreSettings { path: folder.join("store.db"), accept_earlier_clock: false },
         policy: PolicySettings::default(),
         decision: DecisionSettings::default(),
         decision_log: DecisionLogSettings::at(folder.join("decisions.jsonl")),

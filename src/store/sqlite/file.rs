@@ -1,9 +1,9 @@
 //! The store's files: made, locked and opened.
 
 use std::ffi::OsString;
-use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -31,7 +31,34 @@ const PREPARED_STATEMENTS: usize = 64;
 /// Holds the store for this process alone until it is dropped.
 #[derive(Debug)]
 pub(super) struct StoreLock {
-    _file: File,
+    _lock: File,
+    _database: File,
+    pub(super) place: Place,
+}
+
+/// Which file it is that has been opened, whatever stands under its name now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    device: u64,
+    inode: u64,
+}
+
+impl Place {
+    fn of(metadata: &Metadata) -> Self {
+        Self { device: metadata.dev(), inode: metadata.ino() }
+    }
+
+    /// Refuses when somebody has moved or replaced the file: a commit to it would be gone with the next start, and the
+    /// file in its place is not the one whose journal is beside it.
+    pub(super) fn check(self, path: &Path) -> Result<(), Trouble> {
+        match std::fs::metadata(path) {
+            Ok(there) if Self::of(&there) == self => Ok(()),
+            Ok(_) | Err(_) => {
+                let moved = format!("`{}` was moved or replaced; put it back, or restart", path.display());
+                Err(Trouble::Unstorable(moved))
+            }
+        }
+    }
 }
 
 /// Makes the directory and the file, if they are missing, readable for their owner alone, and takes the lock.
@@ -46,14 +73,19 @@ pub(super) fn claim(path: &Path) -> Result<StoreLock, StoreError> {
     let mut create = OpenOptions::new();
     create.write(true).create(true).truncate(false).mode(0o600);
     let lock = create.open(beside(path, ".lock")).map_err(unavailable)?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Err(StoreError::InUse(path.display().to_string())),
-        Err(TryLockError::Error(error)) => return Err(unavailable(error)),
-    }
+    let take = |file: &File| match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse(path.display().to_string())),
+        Err(TryLockError::Error(error)) => Err(unavailable(error)),
+    };
+    take(&lock)?;
     // SQLite would make it readable for everybody; its journal then gets the same rights as this file.
-    create.open(path).map_err(unavailable)?;
-    Ok(StoreLock { _file: lock })
+    let database = create.open(path).map_err(unavailable)?;
+    // Under another name, by a link, the same file has another lock beside it. SQLite's own locks are of another kind; they
+    // would be lost if this file were closed before SQLite is done with it.
+    take(&database)?;
+    let place = Place::of(&database.metadata().map_err(unavailable)?);
+    Ok(StoreLock { _lock: lock, _database: database, place })
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {
@@ -97,6 +129,17 @@ pub(super) fn make_durable(connection: &Connection) -> Result<(), Trouble> {
     connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
     connection.pragma_update(None, "journal_size_limit", JOURNAL_LIMIT_BYTES)?;
     Ok(())
+}
+
+/// Brings the whole journal into the file, onto the disk, and empties it there too: what is left of it must not be
+/// replayed over the newer file.
+pub(super) fn write_through(connection: &Connection, path: &Path) -> Result<(), Trouble> {
+    let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))?;
+    if busy != 0 {
+        return Err(Trouble::Unstorable("a long read keeps the journal from being written again".to_owned()));
+    }
+    let synced = File::open(beside(path, "-wal")).and_then(|journal| journal.sync_all());
+    synced.map_err(|error| Trouble::Unstorable(format!("its journal cannot be synced: {error}")))
 }
 
 /// Opens a connection that can only read.

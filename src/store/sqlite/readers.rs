@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 use super::error::Trouble;
-use super::file;
+use super::file::{self, Place};
 use crate::store::StoreError;
 
 /// How many reads go on at once.
@@ -23,13 +23,14 @@ pub(super) fn closed() -> StoreError {
 #[derive(Debug)]
 pub(super) struct Readers {
     path: PathBuf,
+    place: Place,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Connection>>,
 }
 
 impl Readers {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, permits: Arc::new(Semaphore::new(READERS)), idle: Mutex::new(Vec::with_capacity(READERS)) }
+    pub(super) fn new(path: PathBuf, place: Place) -> Self {
+        Self { path, place, permits: Arc::new(Semaphore::new(READERS)), idle: Mutex::new(Vec::with_capacity(READERS)) }
     }
 
     /// Runs the query in one read transaction on a blocking thread.
@@ -52,7 +53,10 @@ impl Readers {
         let idle = self.idle.lock().pop();
         let connection = match idle {
             Some(connection) => connection,
-            None => file::open_for_reading(&self.path)?,
+            None => {
+                self.place.check(&self.path)?;
+                file::open_for_reading(&self.path)?
+            }
         };
         let transaction = connection.unchecked_transaction()?;
         let read = query(&transaction);

@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rusqlite::Connection;
+use rusqlite::{Connection, OptionalExtension as _};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::commit::{self, Applied};
@@ -46,6 +46,19 @@ pub(super) struct Shared {
     pub(super) members: watch::Sender<Vec<Member>>,
     /// Why the last attempt to write failed.
     pub(super) trouble: Mutex<Option<String>>,
+    /// Since when a transaction has been under way.
+    pub(super) writing_since: Mutex<Option<Instant>>,
+}
+
+/// After this long a transaction hangs with its disk, and so would whoever waited for it.
+pub(super) const WRITE_PATIENCE: Duration = Duration::from_secs(5);
+
+impl Shared {
+    /// Why nothing should be sent to the writer now.
+    pub(super) fn hangs(&self) -> Option<String> {
+        let hangs = self.writing_since.lock().is_some_and(|since| since.elapsed() >= WRITE_PATIENCE);
+        hangs.then(|| format!("a write has not returned for {} s: the disk hangs", WRITE_PATIENCE.as_secs()))
+    }
 }
 
 /// The writer's state. Its fields are dropped in this order: the lock goes last.
@@ -60,7 +73,7 @@ pub(super) struct Writer {
     pub(super) path: PathBuf,
     /// How many changes are kept for followers that lag.
     pub(super) kept_changes: u64,
-    pub(super) _lock: StoreLock,
+    pub(super) lock: StoreLock,
 }
 
 impl Writer {
@@ -168,7 +181,10 @@ impl Writer {
     /// Does the work in one transaction: when this returns, it is on disk; when it fails, nothing is, unless the failure
     /// says that nobody knows.
     fn transaction<T>(&mut self, work: impl FnOnce(&Connection) -> Result<T, Trouble>) -> Result<T, BatchFailure> {
-        let outcome = self.connected().map_err(BatchFailure::before_commit).and_then(|connection| {
+        *self.shared.writing_since.lock() = Some(Instant::now());
+        let in_place = self.lock.place.check(&self.path);
+        let connected = in_place.and_then(|()| self.connected()).map_err(BatchFailure::before_commit);
+        let outcome = connected.and_then(|connection| {
             let begun = connection.execute_batch("BEGIN IMMEDIATE").map_err(Trouble::of);
             let done = begun.and_then(|()| work(connection)).map_err(BatchFailure::before_commit)?;
             connection.execute_batch("COMMIT").map_err(BatchFailure::at_commit)?;
@@ -178,6 +194,7 @@ impl Writer {
             Ok(_) => *self.shared.trouble.lock() = None,
             Err(failure) => self.recover(failure),
         }
+        *self.shared.writing_since.lock() = None;
         outcome
     }
 
@@ -213,6 +230,11 @@ impl Writer {
         let known = *self.head.borrow();
         if found < known {
             return Err(Trouble::Damaged(format!("change {} is gone, the last one is {}", known.0, found.0)));
+        }
+        if found > known {
+            // It is in the journal, but its sync failed, and a later sync does not make up for that: what the kernel could
+            // not write it holds for written. So it is written once more, into the file.
+            file::write_through(&connection, &self.path)?;
         }
         self.head.send_if_modified(|head| std::mem::replace(head, found) != found);
         Ok(connection)
@@ -255,6 +277,12 @@ fn trim(connection: &Connection, oldest: Seq, head: Seq, kept: u64) -> Result<Op
     }
     connection.prepare_cached("DELETE FROM change_log WHERE seq < ?1")?.execute([first])?;
     Ok(Some(first))
+}
+
+/// When the last commit was made, as its committer said.
+pub(super) fn last_commit_at(connection: &Connection) -> Result<Option<Timestamp>, Trouble> {
+    let sql = "SELECT at FROM change_log ORDER BY seq DESC LIMIT 1";
+    Ok(connection.query_row(sql, (), |row| row.get(0)).optional()?.map(Timestamp::from_millis))
 }
 
 /// The first change still kept, and the head. A store without changes keeps all there will be.

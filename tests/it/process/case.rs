@@ -144,14 +144,14 @@ impl Case {
     }
 
     /// Carries an act out under its own idempotency key.
-    pub(super) async fn carry_out(&mut self, people: &People, act: Act) -> reqwest::Result<()> {
+    pub(super) async fn carry_out(&mut self, people: &People, act: Act) -> reqwest::Result<Reply> {
         let call = self.call(people, act).await?;
         self.open_end = Some(call.clone());
         let reply = self.send(people, &call).await?;
         assert!(reply.status < 300, "{}: {act:?}: {reply:?}", self.id);
         assert_eq!(reply.header("idempotency-replayed"), None, "{}: {act:?} for the first time", self.id);
         self.acknowledge(act, &reply);
-        Ok(())
+        Ok(reply)
     }
 
     fn acknowledge(&mut self, act: Act, reply: &Reply) {

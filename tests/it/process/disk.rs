@@ -113,7 +113,7 @@ impl OnDisk {
 }
 
 /// A case that waits for Fabrikam, and the path on which Fabrikam approves.
-async fn waiting_for_fabrikam(people: &People) -> (Case, String) {
+pub(super) async fn waiting_for_fabrikam(people: &People) -> (Case, String) {
     let mut case = Case::new("SR-1".to_owned());
     for act in [Act::Open, Act::Ask, Act::ContosoApproves] {
         case.carry_out(people, act).await.unwrap();
@@ -122,14 +122,14 @@ async fn waiting_for_fabrikam(people: &People) -> (Case, String) {
     (case, approval)
 }
 
-async fn not_ready(people: &People, part: &str) {
+pub(super) async fn not_ready(people: &People, part: &str) {
     let reply = people.tooling.get("/readyz").await;
     assert_eq!((reply.status, &reply.json["ready"]), (503, &json!(false)), "{reply:?}");
     assert_ne!(reply.json["checks"][part], "ok", "{reply:?}");
 }
 
 /// Readiness comes back although nothing but readiness is asked for.
-async fn ready_again(people: &People) {
+pub(super) async fn ready_again(people: &People) {
     for _ in 0..2_000 {
         if people.tooling.get("/readyz").await.status == 200 {
             return;

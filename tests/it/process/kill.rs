@@ -1,20 +1,25 @@
 //! `kill -9` in the middle of the work, again and again on the same folder: what was acknowledged is there, in whole.
 
 use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::path::Path;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use fastrand::Rng;
 use parking_lot::Mutex;
+use rustix::process::Signal;
 use serde_json::Value;
 
 use super::case::{Act, Case, People};
 use crate::support::effort::{effort, random};
 use crate::support::process::Site;
 
-const KILLS: u64 = 50;
+/// In each mode.
+const KILLS: u64 = 30;
 const WRITERS: usize = 4;
 const READERS: usize = 2;
 
@@ -43,15 +48,40 @@ fn script(dice: &mut Rng) -> Vec<Act> {
 type Decisions = Arc<Mutex<HashMap<String, bool>>>;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_acknowledged_survives_fifty_kills() {
+async fn what_was_acknowledged_survives_kills_in_the_mode_written() {
+    survives("written", "what_was_acknowledged_survives_kills_in_the_mode_written").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_acknowledged_survives_kills_in_the_mode_synced() {
+    survives("synced", "what_was_acknowledged_survives_kills_in_the_mode_synced").await;
+}
+
+/// Starts it and kills it before it serves: while it reads, heals, makes its files. Each time the log ends in a torn line.
+fn kill_while_starting(site: &Site, dice: &mut Rng) {
+    for _ in 0..dice.u64(..3) {
+        let torn = br#"{"type":"decision","decision":true,"decision_id":"torn"#;
+        let log = OpenOptions::new().append(true).create(true).open(site.file("decisions.jsonl"));
+        log.unwrap().write_all(&torn[..dice.usize(1..torn.len())]).unwrap();
+        let mut command = site.command(&["serve", "--config", "consentry.toml"]);
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(dice.u64(..120)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
+
+async fn survives(mode: &str, name: &str) {
     let began = Instant::now();
-    let site = Site::new("");
-    let mut dice = random("what_was_acknowledged_survives_fifty_kills");
+    let site = Site::new(&format!("decision_log.mode = \"{mode}\"\npolicy.directory = \"bundle\""));
+    site.bundle("bundle");
+    let mut dice = random(name);
     let kills = effort(KILLS);
     let decisions: Decisions = Arc::default();
     let mut cases: Vec<Case> = Vec::new();
     let (mut of_last_round, mut unanswered) = (Vec::new(), Unanswered::default());
     for round in 0..kills {
+        kill_while_starting(&site, &mut dice);
         let sidecar = site.start();
         let people = People::of(&site, &sidecar);
         unanswered.survived(&mut of_last_round, &people).await;
@@ -61,6 +91,11 @@ async fn what_was_acknowledged_survives_fifty_kills() {
         let after = Duration::from_millis(5 + dice.u64(..76));
         let working = work(&people, round, &mut dice, &decisions);
         tokio::time::sleep(after).await;
+        if dice.bool() {
+            // In the middle of a reload, too.
+            sidecar.signal(Signal::HUP);
+            tokio::time::sleep(Duration::from_millis(dice.u64(..30))).await;
+        }
         sidecar.kill();
         for writer in working {
             of_last_round.extend(writer.await.unwrap());
@@ -76,7 +111,7 @@ async fn what_was_acknowledged_survives_fifty_kills() {
     let acknowledged: usize = cases.iter().map(Case::acknowledged).sum();
     let (cases, decisions) = (cases.len(), decisions.lock().len());
     println!(
-        "{KILLS} kills in {:?}: {acknowledged} changes of {cases} cases and {decisions} decisions were acknowledged, \
+        "{mode}: {kills} kills in {:?}: {acknowledged} changes of {cases} cases and {decisions} decisions were acknowledged, \
          without an answer: {unanswered:?}",
         began.elapsed()
     );

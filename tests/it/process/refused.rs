@@ -146,7 +146,23 @@ fn a_second_process_on_the_same_files_is_refused_and_the_first_goes_on() {
     site.settings(&other_log);
     let said = refused(site.command(&ARGUMENTS));
     assert!(said.contains("store.db") && said.contains("in use by another process"), "{said}");
+    let under_another_name = other_log.replace("store.db", "linked.db");
+    site.settings(&under_another_name);
+    let links: [fn(PathBuf, PathBuf) -> std::io::Result<()>; 2] = [std::os::unix::fs::symlink, fs::hard_link];
+    for link in links {
+        let _ = fs::remove_file(site.file("linked.db"));
+        link(site.file("store.db"), site.file("linked.db")).unwrap();
+        let said = refused(site.command(&ARGUMENTS));
+        assert!(said.contains("linked.db") && said.contains("in use by another process"), "{said}");
+    }
     assert!(first.child.try_wait().unwrap().is_none(), "the first one serves on");
+    // Its files in another folder are other files, and a killed process holds nothing.
+    let copy = Site::new("");
+    for name in ["store.db", "store.db-wal", "store.db.lock", "decisions.jsonl"] {
+        fs::copy(site.file(name), copy.file(name)).unwrap();
+    }
+    drop(copy.start());
+    drop(copy.start());
 }
 
 #[test]
