@@ -24,10 +24,10 @@ use crate::model::Timestamp;
 const BRIEF: Duration = Duration::from_millis(10);
 
 /// A call to the disk that takes this long hangs: no more records are taken in until it has returned.
-const HANGS_AFTER: Duration = Duration::from_secs(2);
+const HANGS_AFTER: Duration = Duration::from_secs(5);
 
 /// How long a record waits: long enough to see that it is the disk that hangs.
-pub(super) const PATIENCE: Duration = Duration::from_millis(2_200);
+pub(super) const PATIENCE: Duration = Duration::from_millis(5_200);
 
 /// Since when a call to the disk has been under way.
 #[derive(Debug, Default)]

@@ -151,7 +151,7 @@ async fn a_log_that_hangs_is_told_and_keeps_nobody_else_waiting() {
         loop {
             let asked = Instant::now();
             let ready = people.tooling.get("/readyz").await;
-            assert!(asked.elapsed() < Duration::from_secs(2), "{mode}: readiness hangs with the disk");
+            assert!(asked.elapsed() < Duration::from_secs(4), "{mode}: readiness hangs with the disk");
             if ready.status == 503 {
                 assert!(ready.json["checks"]["decision_log"].as_str().unwrap().contains("hangs"), "{ready:?}");
                 break;
