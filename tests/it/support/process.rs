@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use consentry::clock::{Clock as _, ManualClock, SystemClock};
@@ -96,7 +97,7 @@ impl Sidecar {
     /// Starts this command and waits until it serves.
     pub fn spawn(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-        let log = collect(&mut child);
+        let (log, _) = collect(&mut child);
         let mut sidecar = Self { child, url: String::new(), log };
         let line = sidecar.wait_for_line("\"serving\"");
         let line: Value = serde_json::from_str(&line).unwrap();
@@ -155,8 +156,10 @@ impl Drop for Sidecar {
 /// Runs to the end, which has to come soon; gives the exit status and what was written to standard error.
 pub fn end_of(mut command: Command) -> (ExitStatus, String) {
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    let lines = collect(&mut child);
+    let (lines, reading) = collect(&mut child);
     let status = wait(&mut child, &lines);
+    // What it wrote last may still be on its way through the pipe.
+    reading.join().unwrap();
     let said = lines.lock().join("\n");
     (status, said)
 }
@@ -166,15 +169,15 @@ pub fn pause() {
     std::thread::sleep(Duration::from_millis(3));
 }
 
-fn collect(child: &mut Child) -> Arc<Mutex<Vec<String>>> {
+fn collect(child: &mut Child) -> (Arc<Mutex<Vec<String>>>, JoinHandle<()>) {
     let lines = Arc::new(Mutex::new(Vec::new()));
     let (stderr, collected) = (BufReader::new(child.stderr.take().unwrap()), Arc::clone(&lines));
-    std::thread::spawn(move || {
+    let reading = std::thread::spawn(move || {
         for line in stderr.lines().map_while(Result::ok) {
             collected.lock().push(line);
         }
     });
-    lines
+    (lines, reading)
 }
 
 fn wait(child: &mut Child, log: &Mutex<Vec<String>>) -> ExitStatus {
