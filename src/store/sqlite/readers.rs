@@ -51,12 +51,11 @@ impl Readers {
 
     fn read_now<T>(&self, query: impl FnOnce(&Connection) -> Result<T, Trouble>) -> Result<T, Trouble> {
         let idle = self.idle.lock().pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => {
-                self.place.check(&self.path)?;
-                file::open_for_reading(&self.path)?
-            }
+        let connection = if let Some(connection) = idle {
+            connection
+        } else {
+            self.place.check(&self.path)?;
+            file::open_for_reading(&self.path)?
         };
         let transaction = connection.unchecked_transaction()?;
         let read = query(&transaction);
