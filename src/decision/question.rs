@@ -107,4 +107,16 @@ mod tests {
         }
         assert_eq!(field("v/ada", "read", "t/signInLogs", Some("a b")), "context.support_request");
     }
+
+    #[test]
+    fn the_longest_verb_and_the_longest_item_are_taken_and_no_longer_ones() {
+        let of_length = |verb: usize, item: usize| {
+            let resource = format!("t/signInLogs/{}", "x".repeat(item));
+            let asked = ReadQuestion::parse("v/ada", &"v".repeat(verb), &resource, None).map(|_| ());
+            asked.map_err(|error| error.field)
+        };
+        assert_eq!(of_length(MAX_ID_BYTES, MAX_ITEM_BYTES), Ok(()));
+        assert_eq!(of_length(MAX_ID_BYTES + 1, 1), Err("action.name"));
+        assert_eq!(of_length(1, MAX_ITEM_BYTES + 1), Err("resource.id"));
+    }
 }

@@ -179,5 +179,9 @@ mod tests {
     fn a_template_must_not_start_with_the_tenant() {
         // `{tid}.example` would trust every host name that somebody registers.
         assert_eq!(IssuerName::parse("{tid}.example"), None);
+        for bad in ["", "https://login example", "https://login.example/{tenant}", "https://login.example/{tid}/{tid}"]
+        {
+            assert_eq!(IssuerName::parse(bad), None, "{bad}");
+        }
     }
 }

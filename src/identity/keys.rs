@@ -191,6 +191,7 @@ fn ed_key(x: &str) -> Result<KeyParts, &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use aws_lc_rs::signature::{ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
     use serde_json::{Value, json};
 
     use super::*;
@@ -221,9 +222,32 @@ mod tests {
             left_out(json!({"kty": "RSA", "kid": "k", "n": "", "e": ""})),
             "its modulus is not 2048 to 8192 bits long"
         );
+        let mut shorter_by_a_bit = [0xff; 256];
+        shorter_by_a_bit[0] = 0x7f;
+        let modulus = URL_SAFE_NO_PAD.encode(shorter_by_a_bit);
+        assert_eq!(
+            left_out(json!({"kty": "RSA", "kid": "k", "n": modulus, "e": "AQAB"})),
+            "its modulus is not 2048 to 8192 bits long"
+        );
+        assert_eq!(left_out(with("crv", json!("P-256"))), "its curve is not P-256, P-384 or Ed25519");
         let off = URL_SAFE_NO_PAD.encode([7; 32]);
         let off = json!({"kty": "EC", "crv": "P-256", "kid": "k", "x": off, "y": off});
         assert_eq!(left_out(off), "its point is not on the curve");
+    }
+
+    #[test]
+    fn a_point_is_of_its_own_curve() {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap();
+        let (x, y) = pair.public_key().as_ref()[1..].split_at(48);
+        let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
+        let jwk = |curve: &str| json!({"kty": "EC", "crv": curve, "kid": "k", "x": x, "y": y});
+        let key = read_key(jwk("P-384")).unwrap().1;
+        assert!(key.fits(SigningAlgorithm::Es384) && !key.fits(SigningAlgorithm::Es256));
+        assert_eq!(left_out(jwk("P-256")), "its point has a wrong length");
+        assert_eq!(left_out(jwk("P-521")), "its curve is not P-256, P-384 or Ed25519");
+        let mut other = TestKey::p256().jwk("k");
+        other["crv"] = json!("P-384");
+        assert_eq!(left_out(other), "its point has a wrong length");
     }
 
     #[test]
@@ -244,6 +268,9 @@ mod tests {
         assert_eq!(added.generation(), first.generation());
         assert_ne!(added.succeeded_by(read(vec![one.jwk("a")])).generation(), added.generation());
         assert_ne!(first.succeeded_by(read(vec![two.jwk("a")])).generation(), first.generation());
+        let mut bound = one.jwk("a");
+        bound["alg"] = json!("EdDSA");
+        assert_ne!(first.succeeded_by(read(vec![bound])).generation(), first.generation());
     }
 
     #[test]

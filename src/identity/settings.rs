@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn what_would_weaken_the_check_is_refused() {
-        let cases: [(&str, Value, &str); 13] = [
+        let cases: [(&str, Value, &str); 15] = [
             ("algorithms", json!(["HS256"]), "unknown variant `HS256`"),
             ("algorithms", json!(["none"]), "unknown variant `none`"),
             ("algorithms", json!([]), "has no algorithm"),
@@ -277,6 +277,8 @@ mod tests {
             ("issuer", json!(""), "neither a plain name"),
             ("jwks_url", json!("http://login.example/keys"), "https address"),
             ("jwks_url", json!("https://ada:secret@login.example/keys"), "https address"),
+            ("jwks_url", json!("https://:secret@login.example/keys"), "https address"),
+            ("issuer", json!("https://login.example/a b"), "neither a plain name"),
             ("jwks_file", json!("keys.json"), "either `jwks_file` or `jwks_url`"),
             ("development", json!(true), "for development"),
         ];
@@ -310,6 +312,7 @@ mod tests {
     fn a_long_skew_and_a_second_entry_for_one_issuer_are_refused() {
         let skewed = IdentitySettings { clock_skew_s: 301, ..IdentitySettings::default() };
         assert_eq!(skewed.validate(false), Err(InvalidIdentitySettings::ClockSkew(301)));
+        assert_eq!(IdentitySettings { clock_skew_s: 300, ..skewed }.validate(false), Ok(()));
         let issuer: IssuerSettings = serde_json::from_value(json!({
             "issuer": "i", "audiences": ["a"], "jwks_file": "k", "tenants": ["t"],
         }))

@@ -250,8 +250,23 @@ mod tests {
             assert!(source.find_now("a").is_some(), "{status}");
             assert_eq!(source.find("b").await.map(|_| ()), Err(TokenRefused::KeysUnavailable), "{status}");
         }
+        let new = TestKey::ed25519();
+        let set = key_set(&[("a", &key), ("b", &new)]);
+        server.answer(200, &format!("{set}{}", " ".repeat(MAX_KEY_SET_BYTES - set.len())));
+        source.refresh().await;
+        assert!(source.find_now("b").is_some(), "a key set of the largest size is read");
         server.answer(200, &key_set(&[]));
         source.refresh().await;
         assert_eq!(source.find("a").await.map(|_| ()), Err(TokenRefused::UnknownKey));
+    }
+
+    #[test]
+    fn a_key_file_of_the_largest_size_is_read_whole_and_no_larger_one() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("jwks.json");
+        std::fs::write(&path, vec![b' '; MAX_KEY_SET_BYTES]).unwrap();
+        assert_eq!(read_file(&path).unwrap().len(), MAX_KEY_SET_BYTES);
+        std::fs::write(&path, vec![b' '; MAX_KEY_SET_BYTES + 1]).unwrap();
+        assert!(matches!(read_file(&path), Err(KeysNotRead::TooLong)));
     }
 }

@@ -61,6 +61,18 @@ async fn roles_that_the_catalogue_does_not_know_are_dropped() {
     assert_eq!(caller.app_roles(), [AppRole::new("Audit.Read").unwrap(), AppRole::new("Support.Engineer").unwrap()]);
     let token = desk.token(|claims| claims["roles"] = json!(vec!["r"; 201]));
     assert_eq!(desk.refusal(&token).await, TokenRefused::Unsupported("more than 200 roles"));
+    let token = desk.token(|claims| claims["roles"] = json!(vec!["r"; 200]));
+    assert_eq!(desk.ask(&token).await.unwrap().app_roles().len(), 1);
+}
+
+#[tokio::test]
+async fn a_token_is_called_by_its_own_id_where_that_can_be_written_down() {
+    let desk = Desk::new();
+    for (id, known) in [("t".repeat(128), true), ("t".repeat(129), false), ("a b".into(), false), ("é".into(), false)]
+    {
+        let caller = desk.ask(&desk.token(|claims| claims["jti"] = json!(id))).await.unwrap();
+        assert_eq!(caller.token_id(), known.then_some(id.as_str()), "{id}");
+    }
 }
 
 #[tokio::test]

@@ -132,3 +132,31 @@ impl CaseFacts {
         Self { access_requests: self.access_requests.clone(), ..Self::of(request) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_change_of_the_facts_lies_after_now() {
+        let at = Timestamp::from_millis;
+        let consent = |until: Option<i64>| ConsentFacts {
+            id: "co-1".parse().unwrap(),
+            status: ConsentStatus::Approved,
+            scope: Scope { until: until.map(at), ..Scope::WHOLE },
+        };
+        let next = |one: Option<i64>, other: Option<i64>| {
+            let facts = AccessFacts {
+                id: "ar-1".parse().unwrap(),
+                resource_tenant: "fabrikam".parse().unwrap(),
+                created_at: at(0),
+                support_request_tenant: Some(consent(one)),
+                resource_tenant_consent: consent(other),
+            };
+            facts.unchanged_until(at(10))
+        };
+        assert_eq!(next(Some(12), Some(11)), at(11));
+        assert_eq!(next(Some(10), Some(11)), at(11));
+        assert_eq!(next(Some(9), None), Timestamp::LATEST);
+    }
+}

@@ -305,7 +305,7 @@ fn role_problem(file: &SourceFile, error: &RoleCatalogueError) -> LoadError {
 }
 
 /// A digest of every text, each with its length, so that no two different bundles read the same.
-fn version_of(source: &BundleSource) -> PolicyVersion {
+pub(super) fn version_of(source: &BundleSource) -> PolicyVersion {
     let mut digest = Sha256::new();
     let texts = [&source.schema, &source.roles].into_iter().chain(&source.policies);
     for file in texts {

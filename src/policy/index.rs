@@ -220,3 +220,16 @@ fn reads_clock(condition: &Expr) -> bool {
     }
     mentioned > by_attribute
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_kind_of_question_has_a_place_of_its_own() {
+        let pairs = PrincipalKind::ALL.into_iter().flat_map(|who| ResourceKind::ALL.map(|what| slot(who, what)));
+        assert_eq!(pairs.collect::<HashSet<_>>(), (0..KINDS).collect());
+    }
+}

@@ -118,4 +118,15 @@ mod tests {
         assert_eq!(Place::of("f", text, text.find('x').unwrap()).to_string(), "f:2:4");
         assert_eq!(Place::of("f", text, 999).to_string(), "f:3:1");
     }
+
+    #[test]
+    fn every_problem_has_a_line() {
+        let problem = |message: &str, help: Option<&str>| Problem {
+            place: Some(Place::of("f", "", 0)),
+            message: message.to_owned(),
+            help: help.map(ToOwned::to_owned),
+        };
+        let error = LoadError { problems: vec![problem("a", None), problem("b", Some("do c")), problem("d", None)] };
+        assert_eq!(error.to_string(), "f:1:1: a\nf:1:1: b (do c)\nf:1:1: d");
+    }
 }

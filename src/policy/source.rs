@@ -121,3 +121,58 @@ fn read_text(path: &PathBuf) -> Result<String, String> {
 fn problem(path: &Path, message: &str) -> Problem {
     Problem { place: None, message: format!("{}: {message}", path.display()), help: None }
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// A bundle's directory with these policy files.
+    fn directory(policies: &[(&str, &[u8])]) -> TempDir {
+        let directory = TempDir::new().unwrap();
+        for folder in ["policies", "schemas"] {
+            std::fs::create_dir(directory.path().join(folder)).unwrap();
+        }
+        std::fs::write(directory.path().join(SCHEMA_FILE), "schema").unwrap();
+        std::fs::write(directory.path().join(ROLES_FILE), "roles").unwrap();
+        for (name, text) in policies {
+            std::fs::write(directory.path().join("policies").join(name), text).unwrap();
+        }
+        directory
+    }
+
+    fn refused(directory: &TempDir) -> String {
+        BundleSource::read(directory.path()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn policies_are_read_in_the_order_of_their_names_and_an_editors_files_are_not() {
+        let files: [(&str, &[u8]); 5] =
+            [("b.cedar", b"2"), ("a.cedar", b"1"), (".a.cedar", b"x"), ("a.cedar~", b"x"), ("README.md", b"x")];
+        let source = BundleSource::read(directory(&files).path()).unwrap();
+        let texts: Vec<_> = source.policies.iter().map(|file| file.text.as_str()).collect();
+        assert_eq!((source.schema.text.as_str(), source.roles.text.as_str()), ("schema", "roles"));
+        assert_eq!(texts, ["1", "2"]);
+    }
+
+    #[test]
+    fn everything_that_cannot_be_read_is_named() {
+        assert!(refused(&directory(&[])).contains("holds no `.cedar` file"));
+        assert!(refused(&directory(&[("a.cedar", b"ab\xff")])).contains("a.cedar: is not UTF-8 at byte 2"));
+        let bare = directory(&[("a.cedar", b"1")]);
+        std::fs::remove_file(bare.path().join(ROLES_FILE)).unwrap();
+        std::fs::remove_file(bare.path().join(SCHEMA_FILE)).unwrap();
+        let missing = refused(&bare);
+        assert!(missing.contains(ROLES_FILE) && missing.contains(SCHEMA_FILE), "{missing}");
+        std::fs::remove_dir_all(bare.path().join("policies")).unwrap();
+        assert_eq!(refused(&bare).lines().count(), 3);
+    }
+
+    #[test]
+    fn a_file_of_the_largest_size_is_read_and_no_larger_one() {
+        let largest = usize::try_from(LARGEST_FILE_BYTES).unwrap();
+        assert!(BundleSource::read(directory(&[("a.cedar", &vec![b' '; largest])]).path()).is_ok());
+        assert!(refused(&directory(&[("a.cedar", &vec![b' '; largest + 1])])).contains("bytes long"));
+    }
+}

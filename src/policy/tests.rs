@@ -78,6 +78,9 @@ fn a_policy_that_reads_the_clock_makes_its_kind_of_question_uncacheable() {
     assert!(cacheable(&with_policy(&read_policy("resource.category == \"auditLogs\"")).unwrap(), "read"));
     let clock = with_policy(&read_policy("context.now > 1000")).unwrap();
     assert!(!cacheable(&clock, "read") && cacheable(&clock, "list"));
+    // Taken as a whole, the context holds the time as well.
+    let whole = with_policy(&read_policy("[context].contains(context)")).unwrap();
+    assert!(!cacheable(&whole, "read") && cacheable(&whole, "list"));
 }
 
 #[test]
@@ -127,4 +130,21 @@ fn a_policy_that_fails_denies_even_where_another_permits() {
     assert!(plain.allowed, "Cedar itself allows: the trap is real");
     assert!(!verdict.allowed);
     assert_eq!(verdict.failed[0].0, "x");
+}
+
+#[test]
+fn a_version_names_the_texts_and_a_serial_the_bundle() {
+    let (one, same) = (bundle(), bundle());
+    assert_eq!(one.version(), same.version());
+    assert_ne!(one.serial(), same.serial());
+    let mut versions = std::collections::HashSet::from([one.version().to_string()]);
+    for number in 0..500 {
+        let mut source = BundleSource::shipped();
+        source.roles.text.push_str(&" ".repeat(number + 1));
+        assert!(
+            versions.insert(super::bundle::version_of(&source).to_string()),
+            "{number} spaces more, the same version"
+        );
+    }
+    assert!(versions.iter().all(|version| version.len() == 16), "{versions:?}");
 }

@@ -235,3 +235,16 @@ impl Known {
         id
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_vouched_for_has_a_word_for_programs() {
+        let replica = Replica::new();
+        assert_eq!(replica.fresh().map_err(|why| why.code()), Err("bootstrapping"));
+        replica.stop(NotFresh::Lost("the store is gone".to_owned()));
+        assert_eq!(replica.fresh().map_err(|why| why.code()), Err("replica_behind"));
+    }
+}
