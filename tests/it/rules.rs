@@ -3,9 +3,13 @@
 
 mod scene;
 mod sight;
-mod table;
+pub mod table;
 
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -20,6 +24,8 @@ const CONSENTS: &str = include_str!("rules/consents.txt");
 const SIGHT: &str = include_str!("rules/sight.txt");
 const PRIVACY: &str = include_str!("rules/privacy.txt");
 const LOGS: &str = include_str!("rules/logs.txt");
+
+const TABLES: [&str; 7] = [READING, NARROWING, REQUESTS, CONSENTS, SIGHT, PRIVACY, LOGS];
 
 /// How many rows are played at once, each in a house of its own.
 const AT_ONCE: usize = 4;
@@ -61,8 +67,7 @@ async fn each_tenants_audit_log_r21_r22() {
 
 #[test]
 fn every_rule_has_a_row_that_keeps_it_and_a_row_beside_it() {
-    let tables = [READING, NARROWING, REQUESTS, CONSENTS, SIGHT, PRIVACY, LOGS];
-    let rows: Vec<Row> = tables.into_iter().flat_map(table::rows).collect();
+    let rows = all();
     for number in 1..=23 {
         let rule = format!("R{number}");
         let about = rows.iter().filter(|row| row.rules.contains(&rule)).count();
@@ -73,6 +78,11 @@ fn every_rule_has_a_row_that_keeps_it_and_a_row_beside_it() {
     assert!(idle.is_empty(), "rows that check nothing: {idle:?}");
 }
 
+/// Every row of every table.
+pub fn all() -> Vec<Row> {
+    TABLES.into_iter().flat_map(table::rows).collect()
+}
+
 /// Plays every row of a table, and tells of all that failed.
 async fn play_all(text: &'static str) {
     let places = Arc::new(Semaphore::new(AT_ONCE));
@@ -81,28 +91,48 @@ async fn play_all(text: &'static str) {
         let places = Arc::clone(&places);
         rows.spawn(async move {
             let _place = places.acquire_owned().await.unwrap();
-            play(&row).await;
+            play(&row, "").await
         });
     }
-    let mut failed = 0;
+    let mut failed = Vec::new();
     while let Some(played) = rows.join_next().await {
-        failed += usize::from(played.is_err());
+        failed.extend(played.unwrap().err());
     }
-    assert_eq!(failed, 0, "{failed} rows failed, see above");
+    assert!(failed.is_empty(), "{} rows failed:\n{}", failed.len(), failed.join("\n"));
 }
 
-/// Plays a row in each of its worlds; what somebody "sees the same" must be equal in all of them.
-async fn play(row: &Row) {
+/// Plays a row in each of its worlds, in a service with these settings; what somebody "sees the same" must be equal in
+/// all of them. Says what failed.
+pub async fn play(row: &Row, settings: &str) -> Result<(), String> {
     let mut views: Vec<Vec<String>> = Vec::new();
     for world in row.worlds() {
-        let mut scene = Scene::start(row.name()).await;
-        views.push(scene.play(row, world).await);
+        let mut scene = Scene::start(row.name(), settings).await;
+        let played = caught(scene.play(row, world)).await;
+        // Also after a failure: services must not pile up.
         scene.end().await;
+        views.push(played?);
     }
-    let Some((first, others)) = views.split_first() else { return };
+    let Some((first, others)) = views.split_first() else { return Ok(()) };
     for other in others {
         let differences: Vec<_> = first.iter().zip(other).filter(|(here, there)| here != there).collect();
-        assert!(differences.is_empty(), "{}: {differences:#?}", row.name());
-        assert_eq!(first.len(), other.len(), "{}", row.name());
+        if !differences.is_empty() || first.len() != other.len() {
+            return Err(format!("{}: {differences:#?}", row.name()));
+        }
     }
+    Ok(())
+}
+
+/// What the future gives, or what it said when it panicked.
+async fn caught<T>(future: impl Future<Output = T>) -> Result<T, String> {
+    let mut future = pin!(future);
+    let words = |panic: Box<dyn Any + Send>| match panic.downcast::<String>() {
+        Ok(words) => *words,
+        Err(panic) => panic.downcast_ref::<&str>().copied().unwrap_or("a panic without words").to_owned(),
+    };
+    std::future::poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+        Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
+        Ok(Poll::Pending) => Poll::Pending,
+        Err(panic) => Poll::Ready(Err(words(panic))),
+    })
+    .await
 }

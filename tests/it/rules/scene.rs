@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 
 use consentry::clock::Clock as _;
+use consentry::policy::WorkflowAction;
 use serde_json::{Value, json};
 
 use super::table::{Line, Row};
@@ -21,13 +22,9 @@ pub struct Scene {
 }
 
 impl Scene {
-    pub async fn start(name: String) -> Self {
-        let house = House::start().await;
-        let mut scene = Self { house, name, consents: HashMap::new(), request: "ar-none".to_owned() };
-        for step in ["northwind is registered", "vendor is registered", "SR-1 opens for contoso"] {
-            scene.step(step).await;
-        }
-        scene
+    pub async fn start(name: String, settings: &str) -> Self {
+        let house = House::start_with(settings).await;
+        Self { house, name, consents: HashMap::new(), request: "ar-none".to_owned() }
     }
 
     pub async fn end(mut self) {
@@ -38,6 +35,9 @@ impl Scene {
 
     /// Plays a row in one of its worlds; gives what was seen on the way.
     pub async fn play(&mut self, row: &Row, world: &[String]) -> Vec<String> {
+        for step in ["northwind is registered", "vendor is registered", "SR-1 opens for contoso"] {
+            self.step(step).await;
+        }
         let mut seen = Vec::new();
         for line in &row.lines {
             match line {
@@ -95,6 +95,10 @@ impl Scene {
             "guy" => house.person("fabrikam", name, &["00000000-made-up-role", "TenantAdministrator"], &[]),
             "ticketing" => house.ticketing(),
             "impostor" => house.person("contoso", name, &[], &["SupportRequests.Manage", "Decisions.Evaluate"]),
+            // A program of a customer's, with the vendor's app roles in the customer's own directory.
+            "intruder" => {
+                Person::new(house, "contoso", name, &[], &["SupportRequests.Manage", "Decisions.Evaluate"], true)
+            }
             _ => panic!("{}: who is `{name}`?", self.name),
         }
     }
@@ -167,10 +171,26 @@ impl Scene {
                 let question = crate::support::question(&self.person(engineer).id, "read", resource, under);
                 self.person(who).post("/access/v1/evaluation", &question).await
             }
+            // With their own token, about what is no diagnostic data: themselves, then somebody else.
+            [who, "may", action, kind, id] => self.may(who, who, [action, kind, id]).await,
+            [who, "asks", "whether", other, "may", action, kind, id] => self.may(who, other, [action, kind, id]).await,
+            ["the", "last", "record"] => {
+                let json = self.house.records().pop().unwrap();
+                Reply { status: 200, headers: http::HeaderMap::new(), text: json.to_string(), json }
+            }
             [who, "gets", path] => self.person(who).get(path).await,
             [who, "posts", path] => self.person(who).post(path, &json!({})).await,
             _ => panic!("{}: what is `{step}`?", self.name),
         }
+    }
+
+    async fn may(&self, who: &str, subject: &str, [action, kind, id]: [&str; 3]) -> Reply {
+        let is_engineers = WorkflowAction::by_name(action).is_some_and(WorkflowAction::is_engineers);
+        let question = json!({
+            "subject": { "type": if is_engineers { "SupportEngineer" } else { "User" }, "id": self.person(subject).id },
+            "action": { "name": action }, "resource": { "type": kind, "id": id },
+        });
+        self.person(who).post("/access/v1/evaluation", &question).await
     }
 
     async fn ask(&mut self, who: &str, tenant: &str, under: &str, reason: &str) -> Reply {
