@@ -6,6 +6,7 @@
 mod bundle;
 mod evaluate;
 mod index;
+mod nesting;
 mod place;
 mod question;
 mod roles;

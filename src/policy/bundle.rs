@@ -10,6 +10,7 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::index::Index;
+use super::nesting;
 use super::place::{LoadError, Place, Problem, place_of_policy, problems};
 use super::question::{ActionId, WorkflowAction};
 use super::roles::{RoleCatalogue, RoleCatalogueError};
@@ -66,6 +67,9 @@ impl fmt::Display for PolicyVersion {
     }
 }
 
+/// Stack for parsing and validating, in bytes. Only what is used of it takes memory.
+const STACK_BYTES: usize = 128 * 1024 * 1024;
+
 static SERIAL: AtomicU64 = AtomicU64::new(1);
 
 /// A good bundle: parsed, validated in strict mode, and indexed. Holding one proves it.
@@ -87,8 +91,21 @@ impl Bundle {
     /// # Errors
     /// [`LoadError`] with everything that is wrong and where: syntax, types against the schema (strict mode), an `@id`
     /// that is missing or taken, a missing `@rule` or `@reason`, a template, a schema without one of the actions that
-    /// the service asks about, a role catalogue that is not one.
+    /// the service asks about, a role catalogue that is not one, a text that nests too deeply.
     pub fn load(source: &BundleSource) -> Result<Self, LoadError> {
+        nesting::check(source)?;
+        let broke_off = |_| LoadError::of("the bundle could not be checked".to_owned());
+        // In a thread of its own, because it needs more stack than others have for what is just not too deep.
+        std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
+            let checking = thread
+                .spawn_scoped(scope, || Self::checked(source))
+                .map_err(|error| LoadError::of(error.to_string()))?;
+            checking.join().map_err(broke_off)?
+        })
+    }
+
+    fn checked(source: &BundleSource) -> Result<Self, LoadError> {
         let roles = RoleCatalogue::parse(&source.roles.text).map_err(|error| role_problem(&source.roles, &error))?;
         let (schema, _warnings) = Schema::from_cedarschema_str(&source.schema.text)
             .map_err(|error| LoadError { problems: problems(&source.schema.name, &source.schema.text, &error) })?;
