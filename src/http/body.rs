@@ -102,12 +102,13 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 
 /// The field that a complaint of the JSON reader is about.
 pub(super) fn field_of(path: &str, message: &str) -> String {
-    // "missing field `x`" is said of the object around it.
-    let missing = message.strip_prefix("missing field `").and_then(|rest| rest.split('`').next());
-    match (path, missing) {
+    // "missing field `x`" and "duplicate field `x`" are said of the object around it.
+    let said = ["missing field `", "duplicate field `"].into_iter().find_map(|start| message.strip_prefix(start));
+    match (path, said.and_then(|rest| rest.split('`').next())) {
         (".", Some(member)) => member.to_owned(),
         (path, Some(member)) => format!("{path}.{member}"),
-        (".", None) => "body".to_owned(),
+        // A member may have no name.
+        ("." | "", None) => "body".to_owned(),
         (path, None) => path.to_owned(),
     }
 }

@@ -10,6 +10,10 @@ use crate::identity::TokenRefused;
 use crate::model::Refusal;
 use crate::workflow::{Denied, WorkflowError};
 
+/// The longest sentence, and the longest name of a field, in characters. Both can quote what the caller sent, which can
+/// be as long as a body.
+const LONGEST_TEXT: usize = 500;
+
 /// An error as callers see it.
 #[derive(Debug, Clone)]
 pub struct Problem(Box<Details>);
@@ -50,7 +54,7 @@ impl Problem {
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),
             code,
-            detail: detail.into(),
+            detail: shortened(detail.into()),
             field: None,
             decision: None,
             decision_id: None,
@@ -64,7 +68,7 @@ impl Problem {
     #[must_use]
     pub fn invalid(field: impl Into<String>, detail: impl Into<String>) -> Self {
         let mut problem = Self::new(StatusCode::BAD_REQUEST, "invalid_request", detail);
-        problem.0.field = Some(field.into());
+        problem.0.field = Some(shortened(field.into()));
         problem
     }
 
@@ -112,6 +116,14 @@ impl Problem {
     pub fn field(&self) -> Option<&str> {
         self.0.field.as_deref()
     }
+}
+
+fn shortened(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(LONGEST_TEXT) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 impl IntoResponse for Problem {

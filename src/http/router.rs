@@ -1,8 +1,10 @@
 //! The routes, and how answers of the workflow become responses.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{FromRequestParts, Request};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -10,13 +12,15 @@ use axum::routing::{get, patch, post, put};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, value};
 
 use super::evaluation::{REQUEST_ID, with_request_id};
 use super::problem::Problem;
 use super::views::PageView;
 use super::{Edge, Entrance, Via};
-use super::{access_requests, audit_log, consents, evaluation, health, page, precise, support_requests, tenants};
+use super::{
+    access_requests, audit_log, body, consents, evaluation, health, page, precise, support_requests, tenants,
+};
 use crate::identity::Caller;
 use crate::model::InvalidId;
 use crate::store::ListPosition;
@@ -106,9 +110,28 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
         match axum::extract::Query::<T>::try_from_uri(&parts.uri) {
             Ok(axum::extract::Query(query)) => Ok(Self(query)),
-            Err(error) => Err(Problem::invalid("query", error.body_text())),
+            Err(error) => Err(wrong_query(&error)),
         }
     }
+}
+
+/// The problem of a query string that cannot be read, naming the member that is wrong.
+fn wrong_query(rejection: &QueryRejection) -> Problem {
+    let mut cause: Option<&dyn Error> = Some(rejection);
+    let located = loop {
+        match cause.map(|cause| (cause, cause.downcast_ref::<serde_path_to_error::Error<value::Error>>())) {
+            None => break None,
+            Some((_, Some(located))) => break Some(located),
+            Some((error, None)) => cause = error.source(),
+        }
+    };
+    let Some(located) = located else { return Problem::invalid("query", rejection.body_text()) };
+    let message = located.inner().to_string();
+    let field = match body::field_of(&located.path().to_string(), &message) {
+        field if field == "body" => "query".to_owned(),
+        field => field,
+    };
+    Problem::invalid(field, message)
 }
 
 /// An identifier of a path, a query or a body.

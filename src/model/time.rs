@@ -59,9 +59,10 @@ impl fmt::Display for Timestamp {
 impl FromStr for Timestamp {
     type Err = InvalidTime;
     fn from_str(text: &str) -> Result<Self, InvalidTime> {
-        let time: jiff::Timestamp = text.parse().map_err(|_| InvalidTime(text.chars().take(64).collect()))?;
+        let invalid = || InvalidTime(text.chars().take(64).collect());
+        let time: jiff::Timestamp = text.parse().map_err(|_| invalid())?;
         let millis = time.as_millisecond();
-        if (0..=LATEST_MS).contains(&millis) { Ok(Self(millis)) } else { Err(InvalidTime(text.to_owned())) }
+        if (0..=LATEST_MS).contains(&millis) { Ok(Self(millis)) } else { Err(invalid()) }
     }
 }
 
