@@ -10,7 +10,7 @@ use crate::audit::{DecisionIds, DecisionLog, LogError};
 use crate::clock::Clock;
 use crate::config::{Config, TenantSettings};
 use crate::decision::Decisions;
-use crate::http::{Edge, Limits, Listeners, Serving, serve};
+use crate::http::{Edge, Limits, Listeners, Room, Serving, serve};
 use crate::identity::{Identity, InvalidIdentitySettings};
 use crate::model::{Tenant, Timestamp};
 use crate::policy::{Bundle, BundleSource, LoadError, Policies};
@@ -124,6 +124,7 @@ impl App {
                 batch: config.server.max_batch,
                 read_timeout: config.server.read_timeout(),
             },
+            room: Room::of(config.server.max_bodies_bytes),
             public_url: config.public_url(address),
             insecure_loopback: config.server.insecure_loopback,
         });

@@ -74,12 +74,18 @@ pub struct ServerSettings {
     pub insecure_loopback: bool,
     /// The largest body, in bytes.
     pub max_body_bytes: usize,
+    /// The most bytes that bodies may take together while they are read and worked on; more wait for room. Bodies of up
+    /// to 4 KiB need none.
+    pub max_bodies_bytes: usize,
     /// The most questions in one batch.
     pub max_batch: usize,
     /// The most connections per listener; more wait to be accepted.
     pub max_connections: usize,
     /// How long a client may take over a request's head, and again over its body, in milliseconds.
     pub read_timeout_ms: u64,
+    /// How long a connection may bring no request, in milliseconds, before it is cut, whatever else its client does or
+    /// fails to do. It takes up to twice as long.
+    pub idle_timeout_ms: u64,
     /// How long a stop waits for requests under way, in milliseconds.
     pub drain_timeout_ms: u64,
 }
@@ -92,9 +98,11 @@ impl Default for ServerSettings {
             public_url: None,
             insecure_loopback: false,
             max_body_bytes: 1024 * 1024,
+            max_bodies_bytes: 64 * 1024 * 1024,
             max_batch: 1_000,
             max_connections: 1_024,
             read_timeout_ms: 10_000,
+            idle_timeout_ms: 60_000,
             drain_timeout_ms: 10_000,
         }
     }
@@ -105,6 +113,12 @@ impl ServerSettings {
     #[must_use]
     pub const fn read_timeout(&self) -> Duration {
         Duration::from_millis(self.read_timeout_ms)
+    }
+
+    /// How long a connection may bring no request.
+    #[must_use]
+    pub const fn idle_timeout(&self) -> Duration {
+        Duration::from_millis(self.idle_timeout_ms)
     }
 
     /// How long a stop waits.
@@ -299,6 +313,12 @@ impl Config {
         }
         if self.server.read_timeout_ms == 0 {
             return contradiction("server.read_timeout_ms", "must be at least 1");
+        }
+        if self.server.idle_timeout_ms < self.server.read_timeout_ms {
+            return contradiction("server.idle_timeout_ms", "must be at least `server.read_timeout_ms`");
+        }
+        if self.server.max_bodies_bytes < self.server.max_body_bytes {
+            return contradiction("server.max_bodies_bytes", "must be at least `server.max_body_bytes`");
         }
         Ok(())
     }

@@ -13,6 +13,8 @@ mod opening;
 mod page;
 mod precise;
 mod problem;
+mod quiet;
+mod rest;
 mod router;
 mod server;
 mod support_requests;
@@ -31,6 +33,7 @@ use crate::policy::Policies;
 use crate::replica::Replica;
 use crate::workflow::Workflow;
 
+pub use body::Room;
 pub use problem::Problem;
 pub use router::router;
 pub use server::{Listeners, Serving, serve};
@@ -54,6 +57,8 @@ pub struct Edge {
     pub clock: Arc<dyn Clock>,
     /// What requests may be.
     pub limits: Limits,
+    /// Room for the bodies that are being read or worked on.
+    pub room: Room,
     /// The URL under which others reach us (AuthZEN 1.0, section 9).
     pub public_url: String,
     /// Everybody on this machine may ask for decisions over TCP.

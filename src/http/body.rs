@@ -1,48 +1,87 @@
 //! Bodies: bounded in size and time, JSON, and every complaint names its field.
 
-use axum::body::Body;
+use std::sync::Arc;
+
+use axum::body::{Body, HttpBody as _};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::problem::Problem;
 use super::{Edge, Limits};
 
-/// How much of a body that is too large is read on and thrown away. A connection that is closed with bytes unread is
-/// reset, and the answer is lost with it.
-const DISCARDED_BYTES: usize = 8 * 1024 * 1024;
+/// Bodies up to this many bytes need no room: questions are smaller, and must not wait for those who send much.
+const SMALL_BYTES: u64 = 4 * 1024;
+/// Room is counted in pieces of so many bytes.
+const PIECE_BYTES: usize = 1024;
+
+/// Room for the bodies that are being read or worked on, so that many large ones at once cannot take all memory.
+#[derive(Debug)]
+pub struct Room(Arc<Semaphore>);
+
+impl Room {
+    /// Room for so many bytes.
+    #[must_use]
+    pub fn of(bytes: usize) -> Self {
+        Self(Arc::new(Semaphore::new(bytes.div_ceil(PIECE_BYTES).min(Semaphore::MAX_PERMITS))))
+    }
+
+    /// Waits for room for a body that is announced to be so long.
+    async fn hold(&self, announced: Option<u64>, limits: Limits) -> Option<OwnedSemaphorePermit> {
+        if announced.is_some_and(|bytes| bytes <= SMALL_BYTES) {
+            return None;
+        }
+        let bytes =
+            announced.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX).min(limits.body_bytes);
+        let pieces = u32::try_from(bytes.div_ceil(PIECE_BYTES)).unwrap_or(u32::MAX);
+        // It is never closed.
+        Arc::clone(&self.0).acquire_many_owned(pieces).await.ok()
+    }
+}
+
+/// A body, and the room that it takes until nobody looks at it any more.
+struct Held {
+    bytes: Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
 
 /// Reads a whole body.
 ///
 /// # Errors
-/// 413 when it is too large, 408 when it takes too long, 400 when the connection breaks.
-pub(super) async fn read(mut body: Body, limits: Limits) -> Result<Bytes, Problem> {
-    let collected = Limited::new(&mut body, limits.body_bytes).collect();
-    match tokio::time::timeout(limits.read_timeout, collected).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+/// 413 when it is too large, 408 when it takes too long, 503 when there is no room for it, 400 when the connection breaks.
+pub(super) async fn read(body: Body, edge: &Edge) -> Result<Bytes, Problem> {
+    let limits = edge.limits;
+    let announced = body.size_hint().upper();
+    let Ok(room) = tokio::time::timeout(limits.read_timeout, edge.room.hold(announced, limits)).await else {
+        return Err(Problem::unavailable("no_room", "too much is being read at once: try again"));
+    };
+    let collected = Limited::new(body, limits.body_bytes).collect();
+    let bytes = match tokio::time::timeout(limits.read_timeout, collected).await {
+        Ok(Ok(collected)) => collected.to_bytes(),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            // Whether the rest came, went on for too long or broke off: the answer is the same.
-            let _ = tokio::time::timeout(limits.read_timeout, discard(body)).await;
             let detail = format!("the body is larger than {} bytes", limits.body_bytes);
-            // There may be more of the body: the connection cannot be used again.
-            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail)
-                .with_header(header::CONNECTION, HeaderValue::from_static("close")))
+            return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail));
         }
-        Ok(Err(_)) => Err(Problem::invalid("body", "the body could not be read to its end")),
-        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "the body took too long to arrive")
-            .with_header(header::CONNECTION, HeaderValue::from_static("close"))),
-    }
-}
-
-async fn discard(mut body: Body) {
-    let mut left = DISCARDED_BYTES;
-    while let Some(Ok(frame)) = body.frame().await {
-        match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
-            Some(rest) => left = rest,
-            None => break,
+        Ok(Err(_)) => return Err(Problem::invalid("body", "the body could not be read to its end")),
+        // Whoever trickles is not waited for any longer.
+        Err(_) => {
+            let detail = "the body took too long to arrive";
+            return Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail)
+                .with_header(header::CONNECTION, HeaderValue::from_static("close")));
         }
-    }
+    };
+    Ok(match room {
+        Some(room) => Bytes::from_owner(Held { bytes, _room: room }),
+        None => bytes,
+    })
 }
 
 /// Whether the body is said to be JSON; parameters such as `charset=utf-8` are fine.
@@ -68,7 +107,7 @@ impl Edge {
         if !is_json(headers) {
             return Err(wrong_content_type());
         }
-        let bytes = read(body, self.limits).await?;
+        let bytes = read(body, self).await?;
         let value = parse(&bytes)?;
         Ok((value, bytes))
     }

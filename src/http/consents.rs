@@ -126,7 +126,7 @@ async fn decide(
 ) -> Result<Response, Problem> {
     let (parts, content) = request.into_parts();
     let caller = entrance.caller(&parts.headers).await?;
-    let bytes = body::read(content, entrance.edge.limits).await?;
+    let bytes = body::read(content, &entrance.edge).await?;
     // No body is an empty one: nothing is narrowed.
     let limits: Limits = if bytes.is_empty() {
         Limits::default()

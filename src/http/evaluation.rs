@@ -203,7 +203,7 @@ impl Entrance {
             let detail = "the `Content-Type` must be `application/json`";
             return Err(Problem::new(StatusCode::BAD_REQUEST, "content_type", detail));
         }
-        let bytes = body::read(body, self.edge.limits).await?;
+        let bytes = body::read(body, &self.edge).await?;
         Ok((caller, bytes))
     }
 

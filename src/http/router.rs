@@ -19,7 +19,7 @@ use super::problem::Problem;
 use super::views::PageView;
 use super::{Edge, Entrance, Via};
 use super::{
-    access_requests, audit_log, body, consents, evaluation, health, page, precise, support_requests, tenants,
+    access_requests, audit_log, body, consents, evaluation, health, page, precise, rest, support_requests, tenants,
 };
 use crate::identity::Caller;
 use crate::model::InvalidId;
@@ -52,6 +52,7 @@ pub fn router(edge: Arc<Edge>, via: Via) -> Router {
             let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail);
             with_request_id(problem.into_response(), &headers)
         })
+        .layer(middleware::from_fn_with_state(edge.limits.read_timeout, rest::discarded))
         .with_state(Entrance { edge, via, local })
 }
 

@@ -16,11 +16,14 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::opening::Opening;
+use super::quiet::Quiet;
 use super::{Edge, Via, router};
 use crate::config::ServerSettings;
 
 /// The largest request head, in bytes.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// The most requests under way at once on one HTTP/2 connection; what RFC 9113 (6.5.2) calls no less than is sensible.
+const MAX_STREAMS: u32 = 100;
 /// How long to wait after the operating system refused a new connection (too many open files).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -122,6 +125,7 @@ struct Accept {
     routes: Router,
     connections: Arc<Semaphore>,
     read_timeout: Duration,
+    idle_timeout: Duration,
     drain_timeout: Duration,
     stopped: watch::Receiver<bool>,
 }
@@ -132,6 +136,7 @@ impl Accept {
             routes,
             connections: Arc::new(Semaphore::new(settings.max_connections)),
             read_timeout: settings.read_timeout(),
+            idle_timeout: settings.idle_timeout(),
             drain_timeout: settings.drain_timeout(),
             stopped,
         }
@@ -154,7 +159,7 @@ impl Accept {
             .timer(TokioTimer::new())
             .keep_alive_interval(self.read_timeout)
             .keep_alive_timeout(self.read_timeout)
-            .max_concurrent_streams(256)
+            .max_concurrent_streams(MAX_STREAMS)
             .max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX));
         let graceful = GracefulShutdown::new();
         loop {
@@ -175,14 +180,18 @@ impl Accept {
                     continue;
                 }
             };
-            let service = TowerToHyperService::new(self.routes.clone().into_service());
+            let (service, quiet) = Quiet::watch(TowerToHyperService::new(self.routes.clone().into_service()));
             let stream = Opening::new(stream, self.read_timeout);
             let connection = server.serve_connection(TokioIo::new(stream), service).into_owned();
             let connection = graceful.watch(connection);
+            let idle_timeout = self.idle_timeout;
             tokio::spawn(async move {
                 // A client that breaks off or never finishes its head is its own business.
-                if let Err(error) = connection.await {
-                    tracing::debug!(error = %error, "a connection ended early");
+                tokio::select! {
+                    ended = connection => if let Err(error) = ended {
+                        tracing::debug!(error = %error, "a connection ended early");
+                    },
+                    () = quiet.for_all_of(idle_timeout) => tracing::debug!("a connection was idle and is cut"),
                 }
                 drop(permit);
             });
