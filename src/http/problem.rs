@@ -235,6 +235,7 @@ impl Problem {
             Refusal::SupportRequestOpen => (StatusCode::CONFLICT, None, Some("open")),
             Refusal::SupportRequestExists
             | Refusal::AccessRequestLive(_)
+            | Refusal::TooManyAccessRequests
             | Refusal::AccessRequestEnded
             | Refusal::Wider => (StatusCode::CONFLICT, None, None),
         };

@@ -5,6 +5,10 @@ use super::{
     NewSupportRequest, Part, PersonId, Refusal, SupportRequest, TenantId, Timestamp,
 };
 
+/// How many access requests one support request may have, ended ones included: a case is read and decided as a whole, and
+/// must stay small whatever an engineer does.
+const MAX_ACCESS_REQUESTS: usize = 200;
+
 /// A support request and every access request under it: what one command is decided on, and what it changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Case {
@@ -177,6 +181,9 @@ impl Case {
     ) -> Result<Vec<Event>, Refusal> {
         if !self.support_request.open {
             return Err(Refusal::SupportRequestClosed);
+        }
+        if self.access_requests.len() >= MAX_ACCESS_REQUESTS {
+            return Err(Refusal::TooManyAccessRequests);
         }
         let for_same_tenant = |request: &&mut AccessRequest| request.resource_tenant == new.resource_tenant;
         let mut events = Vec::new();

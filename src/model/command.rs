@@ -146,6 +146,9 @@ pub enum Refusal {
     /// There is a live access request for this resource tenant (R10).
     #[error("a live access request for this resource tenant exists already")]
     AccessRequestLive(AccessRequestId),
+    /// There are as many access requests in this case as there may be, ended ones included.
+    #[error("this support request has had too many access requests: open another one")]
+    TooManyAccessRequests,
     /// There is no such access request in this case.
     #[error("there is no such access request")]
     UnknownAccessRequest,
@@ -183,6 +186,7 @@ impl Refusal {
             Self::SupportRequestClosed => "support_request_closed",
             Self::SupportRequestOpen => "support_request_open",
             Self::AccessRequestLive(_) => "access_request_live",
+            Self::TooManyAccessRequests => "too_many_access_requests",
             Self::UnknownAccessRequest => "access_request_unknown",
             Self::UnknownConsent => "consent_unknown",
             Self::AccessRequestEnded => "access_request_ended",

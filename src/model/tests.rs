@@ -12,8 +12,8 @@ use proptest::test_runner::TestRunner;
 
 use self::history::{Step, can_read, command, new_case, steps, tenant};
 use super::{
-    AccessFacts, AccessRequest, Actor, Case, CaseFacts, Category, Consent, ConsentStatus, Outcome, Part, Scope,
-    Timestamp, activities, decide,
+    AccessFacts, AccessRequest, Actor, Case, CaseFacts, Category, Command, Consent, ConsentStatus, NewAccessRequest,
+    Outcome, Part, Refusal, Scope, Timestamp, activities, decide,
 };
 
 /// A step that the case took, with the case before.
@@ -249,6 +249,29 @@ fn random_histories_get_everywhere() {
         let lost = reached.iter().any(|what| what.starts_with(&format!("lost by {loss}")));
         assert!(lost, "nothing was lost by {loss}");
     }
+}
+
+#[test]
+fn a_case_has_two_hundred_access_requests_and_no_more() {
+    let mut runner = TestRunner::deterministic();
+    let mut case = new_case().new_tree(&mut runner).unwrap().current();
+    let at = Timestamp::from_millis(2_000_000);
+    let mut ask = |number: usize| {
+        let new = NewAccessRequest {
+            id: format!("ar-{number}").parse().unwrap(),
+            resource_tenant_consent: format!("co-{number}").parse().unwrap(),
+            support_request_tenant_consent: format!("co-{number}-0").parse().unwrap(),
+            resource_tenant: history::tenant(number),
+            reason: "why".to_owned(),
+        };
+        let by = Actor::Person(history::engineer(0));
+        case = decide(Some(&case), &Command::CreateAccessRequest(new), &by, at)?.case;
+        Ok(())
+    };
+    for number in 1..=200 {
+        assert_eq!(ask(number), Ok(()), "{number}");
+    }
+    assert_eq!(ask(201), Err(Refusal::TooManyAccessRequests));
 }
 
 /// The facts, without relying on how they are folded.
