@@ -21,6 +21,7 @@ mod decision_log;
 mod demo;
 mod exact;
 mod histories;
+mod hostile;
 mod policy_mutants;
 mod privacy;
 mod process;

@@ -1,0 +1,4 @@
+//! The targets of `tests/it/hostile/`, for libFuzzer.
+
+#[path = "../../tests/it/hostile/targets.rs"]
+pub mod targets;

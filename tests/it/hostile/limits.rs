@@ -1,0 +1,69 @@
+//! Limits one by one: what a client is told that comes up against one, and that it harms nobody else.
+
+use crate::support::{Connection, House, question, request};
+
+const LARGE: usize = 4 * 1024 * 1024;
+
+/// A POST whose body of this length is still to come.
+fn head(path: &str, headers: &[(&str, &str)], length: usize) -> Vec<u8> {
+    let length = length.to_string();
+    request("POST", path, &[headers, &[("content-length", &length)]].concat(), "")
+}
+
+#[tokio::test]
+async fn an_early_refusal_of_a_large_body_arrives() {
+    let house = House::start().await;
+    let authorization = format!("Bearer {}", house.engineer("ada").token());
+    let (nobody, text) = (("authorization", "Bearer e30.e30.c2ln"), ("content-type", "text/plain"));
+    for (headers, path, expected) in [
+        (vec![nobody], "/v1/access-requests", "HTTP/1.1 401 "),
+        (vec![nobody], "/access/v1/evaluation", "HTTP/1.1 401 "),
+        (vec![("authorization", authorization.as_str()), text], "/v1/access-requests", "HTTP/1.1 415 "),
+        (vec![("authorization", authorization.as_str())], "/nowhere", "HTTP/1.1 404 "),
+        (
+            vec![("authorization", authorization.as_str()), ("content-type", "application/json")],
+            "/v1/access-requests",
+            "HTTP/1.1 413 ",
+        ),
+    ] {
+        let mut connection = Connection::to(&house).await;
+        connection.send(&head(path, &headers, LARGE)).await;
+        // A client that sends its whole body before it looks for an answer.
+        connection.send(&vec![b' '; LARGE]).await;
+        let answer = String::from_utf8(connection.until("\"status\":").await).unwrap();
+        assert!(answer.starts_with(expected), "{path}: {answer}");
+    }
+    house.is_well().await;
+}
+
+#[tokio::test]
+async fn who_waits_to_be_asked_for_a_body_is_not_asked_in_vain() {
+    let house = House::start().await;
+    let headers = [("authorization", "Bearer e30.e30.c2ln"), ("expect", "100-continue")];
+    let answer = Connection::to(&house).await.send(&head("/v1/access-requests", &headers, LARGE)).await.rest().await;
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+}
+
+#[tokio::test]
+async fn large_bodies_wait_for_room_and_small_ones_do_not() {
+    let limits = "server.read_timeout_ms = 1000\nserver.max_body_bytes = 100000\nserver.max_bodies_bytes = 100000";
+    let house = House::start_with(limits).await;
+    let tooling = house.tooling();
+    let authorization = format!("Bearer {}", tooling.token());
+    let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+    // It takes all the room, and never comes.
+    let mut greedy = Connection::to(&house).await;
+    greedy.send(&head("/access/v1/evaluation", &[&headers[..], &[("expect", "100-continue")]].concat(), 100_000)).await;
+    greedy.until("100 Continue").await;
+    let small = question("vendor/ada", "read", "fabrikam/signInLogs", "SR-1");
+    let mut large = small.clone();
+    large["padding"] = " ".repeat(90_000).into();
+    let (refused, answered) = tokio::join!(tooling.post("/access/v1/evaluation", &large), async {
+        tooling.post("/access/v1/evaluation", &small).await
+    });
+    assert_eq!(answered.status, 200, "{answered:?}");
+    // The greedy one is cut off at about the time at which the other has waited long enough.
+    assert!(refused.status == 200 || refused.problem() == (503, "no_room", ""), "{refused:?}");
+    assert!(greedy.rest().await.contains("\"code\":\"body_too_slow\""));
+    assert_eq!(tooling.post("/access/v1/evaluation", &large).await.status, 200);
+}
