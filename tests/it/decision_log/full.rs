@@ -33,6 +33,8 @@ impl Process {
             ])
             .arg(house.folder.path().join("consentry.toml"))
             .arg(&listen)
+            // The house lives by a time of its own, the process by the machine's.
+            .env("CONSENTRY_STORE__ACCEPT_EARLIER_CLOCK", "true")
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
@@ -72,11 +74,7 @@ impl Drop for Process {
 #[tokio::test]
 async fn a_log_that_cannot_be_written_denies_says_so_and_recovers() {
     for mode in ["written", "synced"] {
-        let mut house = House::start_with(&format!(
-            // The house lives by a time of its own, the process by the machine's.
-            "decision_log.mode = \"{mode}\"\nstore.accept_earlier_clock = true"
-        ))
-        .await;
+        let mut house = House::start_with(&format!("decision_log.mode = \"{mode}\"")).await;
         house.grant().await;
         let process = Process::start(&mut house).await;
         let ask = question("vendor/ada", "read", "fabrikam/signInLogs", "SR-1");
