@@ -23,11 +23,11 @@ use crate::model::Timestamp;
 /// this time the disk is slow, and the thread has other work.
 const BRIEF: Duration = Duration::from_millis(10);
 
-/// A call to the disk that takes this long hangs: no more records are taken in until it has returned.
-const HANGS_AFTER: Duration = Duration::from_secs(5);
+/// A call to the disk that takes this long hangs, and is not merely slow, as a sync on a busy disk can be: no more records are taken in until it has returned.
+const HANGS_AFTER: Duration = Duration::from_secs(15);
 
 /// How long a record waits: long enough to see that it is the disk that hangs.
-pub(super) const PATIENCE: Duration = Duration::from_millis(5_200);
+pub(super) const PATIENCE: Duration = Duration::from_millis(15_200);
 
 /// Since when a call to the disk has been under way.
 #[derive(Debug, Default)]

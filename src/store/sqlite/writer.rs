@@ -51,7 +51,7 @@ pub(super) struct Shared {
 }
 
 /// After this long a transaction hangs with its disk, and so would whoever waited for it.
-pub(super) const WRITE_PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const WRITE_PATIENCE: Duration = Duration::from_secs(15);
 
 impl Shared {
     /// Why nothing should be sent to the writer now.
