@@ -59,7 +59,13 @@ async fn play_all(histories: impl Iterator<Item = (String, Vec<Step>)>) {
 
 async fn finish((name, steps, played): (String, Vec<Step>, Result<Tally, play::Difference>), tally: &mut Tally) {
     match played {
-        Ok(more) => tally.add(&more),
+        Ok(more) => {
+            tally.add(&more);
+            // Of a long run one wants to know how far it is.
+            if tally.histories.is_multiple_of(50) {
+                println!("{tally:?}");
+            }
+        }
         Err(difference) => {
             println!("{name} went wrong after {:?}, and is being shrunk: {}", tally, difference.what);
             let (steps, difference) = shrink::shrink(&steps, difference).await;
