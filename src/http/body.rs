@@ -113,11 +113,15 @@ impl Edge {
     }
 }
 
-/// A body is a JSON object: a derived reader would take a list for one, member by member.
+/// A body is a JSON object: a derived reader would take a list for one, member by member. And it is UTF-8 everywhere (RFC
+/// 8259, section 8.1): the reader does not look at what it skips.
 ///
 /// # Errors
 /// 400.
 pub(super) fn must_be_object(bytes: &[u8]) -> Result<(), Problem> {
+    if std::str::from_utf8(bytes).is_err() {
+        return Err(Problem::invalid("body", "must be UTF-8"));
+    }
     match bytes.iter().find(|byte| !byte.is_ascii_whitespace()) {
         Some(b'{') => Ok(()),
         Some(_) | None => Err(Problem::invalid("body", "must be a JSON object")),
