@@ -92,10 +92,11 @@ macro_rules! smoke {
     )* };
 }
 
-// As many mutations as take about ten seconds each on a small machine; an effort of three makes it half a minute.
+// As many mutations as take some seconds each; `CONSENTRY_EFFORT` multiplies them. By count and not by time, so that a seed
+// tries the same again.
 smoke! {
-    bundle 150, commands 1_500, config 3_000, evaluations 1_500, headers 1_000, ids 500, keys 3_000, lists 1_500, log 800,
-    tokens 3_000, wire 1_500,
+    bundle 300, commands 4_000, config 10_000, evaluations 4_000, headers 3_000, ids 1_000, keys 8_000, lists 4_000, log 1_500,
+    tokens 8_000, wire 4_000,
 }
 
 fn corpus(target: &str) -> Vec<Vec<u8>> {

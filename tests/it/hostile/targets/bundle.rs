@@ -1,6 +1,6 @@
 //! Policy bundles: a bad one never takes the place of a good one, and a good one answers or denies.
 
-use consentry::policy::BundleSource;
+use consentry::policy::{Bundle, BundleSource};
 
 use super::front::{first_line, with_front};
 
@@ -29,6 +29,9 @@ pub fn run(bytes: &[u8]) {
             assert!(!told.trim().is_empty() && told.len() <= 64 * 1024 + text.len(), "{} bytes", told.len());
         } else {
             assert!(policies.refused().is_none());
+            let source = BundleSource::read(&front.folder.path().join("bundle")).unwrap();
+            let good = Bundle::load(&source).expect("a bundle that serves is good");
+            assert_eq!(policies.current().version(), good.version(), "another bundle serves");
             // Whatever it says: an answer or a denial, and no error of ours.
             front.ada_may_read();
             if [SCHEMA, ROLES].contains(&name) {

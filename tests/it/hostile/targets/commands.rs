@@ -1,6 +1,7 @@
 //! Bodies of the workflow API: categories, end times, texts, members that nobody knows.
 
 use consentry::model::Timestamp;
+use serde_json::Value;
 
 use super::front::{NOW, first_line, with_front};
 
@@ -21,9 +22,10 @@ pub fn run(bytes: &[u8]) {
             assert!(time > NOW.parse().unwrap(), "an end time that has passed: {reply:?}");
         }
     });
-    if let Ok(text) = std::str::from_utf8(body)
-        && let Ok(time) = text.trim().parse::<Timestamp>()
-    {
+    let said: Value = serde_json::from_slice(body).unwrap_or_default();
+    let text = said["until"].as_str().or(std::str::from_utf8(body).ok()).unwrap_or_default();
+    if let Ok(time) = text.parse::<Timestamp>() {
+        assert!((0..=Timestamp::LATEST.as_millis()).contains(&time.as_millis()), "{text}");
         assert_eq!(time.to_string().parse::<Timestamp>(), Ok(time), "{text}");
     }
 }

@@ -51,7 +51,7 @@ pub fn run(bytes: &[u8]) {
         let Some(status) = present(front, format!("Bearer {token}").as_bytes()) else { return };
         if status != 401 {
             assert_eq!(how, "ours", "let in with {header} {}", String::from_utf8_lossy(claims));
-            is_for_us_and_now(&header, claims);
+            is_for_us_and_now(&header, &kid(front), claims);
         }
     });
 }
@@ -76,10 +76,10 @@ fn kid(front: &Front) -> String {
 }
 
 /// What a token must say to count, said anew.
-fn is_for_us_and_now(header: &str, claims: &[u8]) {
+fn is_for_us_and_now(header: &str, kid: &str, claims: &[u8]) {
     let header: Value = serde_json::from_str(header).expect("a header that was taken is JSON");
     let claims: Value = serde_json::from_slice(claims).expect("claims that were taken are JSON");
-    assert_eq!(header["alg"], "EdDSA");
+    assert_eq!((&header["alg"], &header["kid"]), (&Value::from("EdDSA"), &Value::from(kid)));
     assert!(header.get("crit").is_none() && header.get("b64").is_none(), "{header}");
     let tenant = claims["tid"].as_str().expect("a tenant");
     assert_eq!(claims["iss"], ISSUER.replace("{tid}", tenant).as_str(), "{claims}");
