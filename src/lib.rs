@@ -14,6 +14,8 @@ pub mod model;
 pub mod policy;
 pub mod replica;
 pub mod store;
+#[cfg(feature = "workbench")]
+pub mod workbench;
 pub mod workflow;
 
 #[cfg(test)]

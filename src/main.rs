@@ -19,7 +19,7 @@ fn told(error: &anyhow::Error) -> String {
 
 fn main() -> ExitCode {
     match Cli::parse().run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             #[expect(clippy::print_stderr, reason = "the program's last word, also before logs are set up")]
             {

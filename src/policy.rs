@@ -1,9 +1,11 @@
 //! All of Cedar: bundle loading and validation, entity slices, evaluation, reasons.
 //!
-//! What lives here: policies, their schema, the role catalogue, and the one function that asks them a question. What
-//! does not: where facts come from, and what is done with an answer. No other room names a Cedar type.
+//! What lives here: policies, their schema, the role catalogue, the one function that asks them a question, and the one
+//! that looks into an answer. What does not: where facts come from, and what is done with an answer. Of the other rooms
+//! the workbench alone names Cedar's types.
 
 mod bundle;
+mod conditions;
 mod evaluate;
 mod index;
 mod nesting;
@@ -14,6 +16,7 @@ mod slice;
 mod source;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 use std::sync::Arc;
 
@@ -27,6 +30,7 @@ pub use question::{
 };
 pub use roles::{RoleCatalogue, RoleCatalogueError};
 pub use source::{BundleSource, SourceFile};
+pub use trace::{ConditionText, ConditionTrace, PolicyTrace, Truth};
 
 /// The policies now in force. A reload puts another bundle in their place at one moment; a question asks one bundle
 /// from beginning to end, so that every decision belongs to exactly one version (G6).

@@ -81,8 +81,9 @@ pub struct Bundle {
     roles: RoleCatalogue,
     words: Words,
     index: Index,
-    #[cfg(test)]
+    schema: Schema,
     policy_set: PolicySet,
+    source: BundleSource,
 }
 
 impl Bundle {
@@ -128,8 +129,9 @@ impl Bundle {
             roles,
             index,
             policies: named.into_iter().map(|named| named.info).collect(),
-            #[cfg(test)]
+            schema,
             policy_set: set,
+            source: source.clone(),
         })
     }
 
@@ -193,9 +195,22 @@ impl Bundle {
         &self.words
     }
 
-    #[cfg(test)]
-    pub(super) fn policy_set(&self) -> &PolicySet {
+    /// The policies as Cedar knows them, each under its `@id`, for tools.
+    #[must_use]
+    pub fn policy_set(&self) -> &PolicySet {
         &self.policy_set
+    }
+
+    /// The schema as Cedar knows it, for tools.
+    #[must_use]
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+
+    /// The texts it was made of.
+    #[must_use]
+    pub fn source(&self) -> &BundleSource {
+        &self.source
     }
 }
 

@@ -21,6 +21,10 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    pub(super) fn new(allowed: bool, determining: Vec<u16>, failed: Vec<(String, String)>) -> Self {
+        Self { allowed, determining, failed }
+    }
+
     /// The policies that made it so, with their rules and reasons, in the bundle's order.
     pub fn determining<'a>(&'a self, bundle: &'a Bundle) -> impl Iterator<Item = &'a PolicyInfo> {
         self.determining.iter().filter_map(|policy| bundle.policy(*policy))

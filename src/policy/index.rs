@@ -139,6 +139,13 @@ impl ActionEntry {
     pub(super) fn kind(&self, principal: PrincipalKind, resource: ResourceKind) -> Option<&Kind> {
         self.kinds.get(slot(principal, resource)).filter(|kind| kind.in_schema)
     }
+
+    /// As [`ActionEntry::kind`], by the names of the entity types.
+    pub(super) fn kind_by_name(&self, principal: &str, resource: &str) -> Option<&Kind> {
+        let principal = PrincipalKind::ALL.into_iter().find(|kind| kind.type_name() == principal)?;
+        let resource = ResourceKind::ALL.into_iter().find(|kind| kind.type_name() == resource)?;
+        self.kind(principal, resource)
+    }
 }
 
 const fn slot(principal: PrincipalKind, resource: ResourceKind) -> usize {
@@ -160,7 +167,7 @@ fn condition(policy: &ast::Policy) -> Option<Expr> {
     .reduce(Expr::and)
 }
 
-fn scope_condition(variable: Var, constraint: &PrincipalOrResourceConstraint) -> Option<Expr> {
+pub(super) fn scope_condition(variable: Var, constraint: &PrincipalOrResourceConstraint) -> Option<Expr> {
     let entity = |reference: &EntityReference| match reference {
         EntityReference::EUID(uid) => Some(Expr::val(Arc::clone(uid))),
         // The bundle refuses templates.

@@ -1,0 +1,55 @@
+//! `consentry policy`: the policy author's and reviewer's tools.
+//!
+//! They end with 0 when everything is as it should be, with 1 when they found something, with 2 when they could not look.
+
+mod test;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, Subcommand};
+
+use crate::policy::{Bundle, BundleSource};
+
+/// Tools for whoever writes or reviews policies.
+#[derive(Debug, Args)]
+pub(super) struct Policy {
+    #[command(subcommand)]
+    tool: Tool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Tool {
+    /// Runs the policy tests, and says which policies and conditions they have seen.
+    Test(test::Test),
+}
+
+impl Policy {
+    pub(super) fn run(self) -> ExitCode {
+        let found = match self.tool {
+            Tool::Test(test) => test.run(),
+        };
+        match found {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::from(1),
+            Err(error) => {
+                anstream::eprintln!("error: {error:#}");
+                ExitCode::from(2)
+            }
+        }
+    }
+}
+
+/// Loads the bundle in this directory; the shipped one when there is none.
+fn load(directory: Option<&Path>) -> anyhow::Result<Bundle> {
+    let source = match directory {
+        Some(directory) => BundleSource::read(directory)?,
+        None => BundleSource::shipped(),
+    };
+    Ok(Bundle::load(&source)?)
+}
+
+fn write(path: &PathBuf, text: &str) -> anyhow::Result<()> {
+    std::fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))
+}

@@ -1,0 +1,110 @@
+//! A policy taken apart into its conditions: what stands between `&&`, `||`, `!` and `if`, and how it is joined.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use cedar_policy_core::ast::{self, Expr, ExprKind, UnaryOp, Var};
+
+use super::index::scope_condition;
+use super::trace::Truth;
+
+/// A policy as its conditions, and how they are joined.
+pub(super) struct Conditions {
+    pub(super) all: Vec<Condition>,
+    pub(super) shape: Shape,
+}
+
+pub(super) struct Condition {
+    pub(super) expression: Expr,
+    pub(super) span: Option<Range<usize>>,
+    pub(super) text: String,
+}
+
+/// How conditions are joined; a number stands for a condition.
+pub(super) enum Shape {
+    Always,
+    One(usize),
+    Not(Box<Shape>),
+    And(Box<Shape>, Box<Shape>),
+    Or(Box<Shape>, Box<Shape>),
+    If(Box<Shape>, Box<Shape>, Box<Shape>),
+}
+
+impl Conditions {
+    pub(super) fn of(policy: &ast::Policy) -> Self {
+        let mut all = Vec::new();
+        let principal = policy.principal_constraint();
+        let resource = policy.resource_constraint();
+        let scope = [
+            scope_condition(Var::Principal, principal.as_inner()),
+            scope_condition(Var::Resource, resource.as_inner()),
+        ];
+        let mut parts: Vec<Shape> = Vec::new();
+        for expression in scope.into_iter().flatten() {
+            parts.push(Shape::One(all.len()));
+            all.push(Condition { text: expression.to_string(), span: None, expression });
+        }
+        if let Some(expression) = policy.non_scope_constraints() {
+            parts.push(shape_of(expression, &mut all));
+        }
+        let joined = parts.into_iter().reduce(|left, right| Shape::And(Box::new(left), Box::new(right)));
+        Self { all, shape: joined.unwrap_or(Shape::Always) }
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "an enum of Cedar's: whatever else it is, it is one condition")]
+fn shape_of(expression: &Expr, all: &mut Vec<Condition>) -> Shape {
+    let mut part = |expression: &Arc<Expr>| Box::new(shape_of(expression, all));
+    match expression.expr_kind() {
+        ExprKind::And { left, right } => Shape::And(part(left), part(right)),
+        ExprKind::Or { left, right } => Shape::Or(part(left), part(right)),
+        ExprKind::UnaryApp { op: UnaryOp::Not, arg } => Shape::Not(part(arg)),
+        ExprKind::If { test_expr, then_expr, else_expr } => {
+            Shape::If(part(test_expr), part(then_expr), part(else_expr))
+        }
+        _ => {
+            let place = expression.source_loc();
+            let text = place.and_then(|place| place.snippet()).map_or_else(|| expression.to_string(), one_line);
+            let span = place.map(|place| place.start()..place.end());
+            all.push(Condition { expression: expression.clone(), span, text });
+            Shape::One(all.len() - 1)
+        }
+    }
+}
+
+impl Shape {
+    /// What it comes to, as Cedar evaluates: from left to right, no further than needed.
+    pub(super) fn truth(&self, truths: &[Truth], reached: &mut [bool]) -> Truth {
+        match self {
+            Self::Always => Truth::True,
+            Self::One(at) => {
+                if let Some(reached) = reached.get_mut(*at) {
+                    *reached = true;
+                }
+                truths.get(*at).cloned().unwrap_or(Truth::False)
+            }
+            Self::Not(inner) => match inner.truth(truths, reached) {
+                Truth::True => Truth::False,
+                Truth::False => Truth::True,
+                failed @ Truth::Failed(_) => failed,
+            },
+            Self::And(left, right) => match left.truth(truths, reached) {
+                Truth::True => right.truth(truths, reached),
+                settled @ (Truth::False | Truth::Failed(_)) => settled,
+            },
+            Self::Or(left, right) => match left.truth(truths, reached) {
+                Truth::False => right.truth(truths, reached),
+                settled @ (Truth::True | Truth::Failed(_)) => settled,
+            },
+            Self::If(test, then, other) => match test.truth(truths, reached) {
+                Truth::True => then.truth(truths, reached),
+                Truth::False => other.truth(truths, reached),
+                failed @ Truth::Failed(_) => failed,
+            },
+        }
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
