@@ -4,6 +4,7 @@
 //! about policies as texts. What does not: how answers are found (`policy`), and how results are printed (`cli`).
 
 pub mod cedar_tests;
+pub mod check;
 pub mod coverage;
 pub mod report;
 pub mod run;

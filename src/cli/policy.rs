@@ -2,6 +2,7 @@
 //!
 //! They end with 0 when everything is as it should be, with 1 when they found something, with 2 when they could not look.
 
+mod check;
 mod test;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,8 @@ pub(super) struct Policy {
 
 #[derive(Debug, Subcommand)]
 enum Tool {
+    /// Checks a bundle: syntax, types, annotations, form, and lints.
+    Check(check::Check),
     /// Runs the policy tests, and says which policies and conditions they have seen.
     Test(test::Test),
 }
@@ -28,6 +31,7 @@ enum Tool {
 impl Policy {
     pub(super) fn run(self) -> ExitCode {
         let found = match self.tool {
+            Tool::Check(check) => check.run(),
             Tool::Test(test) => test.run(),
         };
         match found {
