@@ -6,6 +6,9 @@
 pub mod cedar_tests;
 pub mod check;
 pub mod coverage;
+pub mod explain;
+pub mod recorded;
+pub mod replay;
 pub mod report;
 pub mod run;
 pub mod suite;

@@ -3,6 +3,9 @@
 //! They end with 0 when everything is as it should be, with 1 when they found something, with 2 when they could not look.
 
 mod check;
+mod explain;
+mod paint;
+mod replay;
 mod test;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +27,10 @@ pub(super) struct Policy {
 enum Tool {
     /// Checks a bundle: syntax, types, annotations, form, and lints.
     Check(check::Check),
+    /// Explains one answer: what decided, and for a denial what is missing.
+    Explain(explain::Explain),
+    /// Asks a bundle what the decision log says was asked before.
+    Replay(replay::Replay),
     /// Runs the policy tests, and says which policies and conditions they have seen.
     Test(test::Test),
 }
@@ -32,6 +39,8 @@ impl Policy {
     pub(super) fn run(self) -> ExitCode {
         let found = match self.tool {
             Tool::Check(check) => check.run(),
+            Tool::Explain(explain) => explain.run(),
+            Tool::Replay(replay) => replay.run(),
             Tool::Test(test) => test.run(),
         };
         match found {

@@ -58,15 +58,15 @@ fn shape_of(expression: &Expr, all: &mut Vec<Condition>) -> Shape {
     match expression.expr_kind() {
         ExprKind::And { left, right } => Shape::And(part(left), part(right)),
         ExprKind::Or { left, right } => Shape::Or(part(left), part(right)),
-        ExprKind::UnaryApp { op: UnaryOp::Not, arg } => Shape::Not(part(arg)),
+        // `a != b` is one condition to whoever wrote it; Cedar keeps it as `!(a == b)`, both at the same place.
+        ExprKind::UnaryApp { op: UnaryOp::Not, arg } if place_of(arg) != place_of(expression) => Shape::Not(part(arg)),
         ExprKind::If { test_expr, then_expr, else_expr } => {
             Shape::If(part(test_expr), part(then_expr), part(else_expr))
         }
         _ => {
             let place = expression.source_loc();
             let text = place.and_then(|place| place.snippet()).map_or_else(|| expression.to_string(), one_line);
-            let span = place.map(|place| place.start()..place.end());
-            all.push(Condition { expression: expression.clone(), span, text });
+            all.push(Condition { expression: expression.clone(), span: place_of(expression), text });
             Shape::One(all.len() - 1)
         }
     }
@@ -103,6 +103,40 @@ impl Shape {
             },
         }
     }
+
+    /// The fewest conditions that would have to be otherwise for it to come to `wanted`, by their numbers.
+    pub(super) fn against(&self, wanted: bool, truths: &[Truth]) -> Vec<usize> {
+        let both = |left: &Self, right: &Self| {
+            let mut all = left.against(wanted, truths);
+            all.extend(right.against(wanted, truths));
+            all
+        };
+        let either = |left: Vec<usize>, right: Vec<usize>| if right.len() < left.len() { right } else { left };
+        match (self, wanted) {
+            (Self::Always, _) => Vec::new(),
+            (Self::One(at), _) => {
+                let is_so = truths.get(*at) == Some(if wanted { &Truth::True } else { &Truth::False });
+                if is_so { Vec::new() } else { vec![*at] }
+            }
+            (Self::Not(inner), _) => inner.against(!wanted, truths),
+            (Self::And(left, right), true) | (Self::Or(left, right), false) => both(left, right),
+            (Self::And(left, right), false) | (Self::Or(left, right), true) => {
+                either(left.against(wanted, truths), right.against(wanted, truths))
+            }
+            (Self::If(test, then, other), _) => {
+                let way = |truth: bool, branch: &Self| {
+                    let mut all = test.against(truth, truths);
+                    all.extend(branch.against(wanted, truths));
+                    all
+                };
+                either(way(true, then), way(false, other))
+            }
+        }
+    }
+}
+
+fn place_of(expression: &Expr) -> Option<Range<usize>> {
+    expression.source_loc().map(|place| place.start()..place.end())
 }
 
 fn one_line(text: &str) -> String {

@@ -57,6 +57,9 @@ pub struct PolicyTrace<'a> {
     pub truth: Truth,
     /// Its conditions, in the order of the text, what its scope asks first.
     pub conditions: Vec<ConditionTrace>,
+    /// Of a policy that does not hold: the fewest conditions that would have to be otherwise, by their places in
+    /// `conditions`.
+    pub unmet: Vec<usize>,
 }
 
 impl Bundle {
@@ -160,7 +163,8 @@ fn trace<'a>(info: &'a PolicyInfo, policy: &ast::Policy, evaluator: &Evaluator<'
         reached: *reached,
         decisive: *reached && decisive(at),
     });
-    PolicyTrace { policy: info, conditions: traced.collect(), truth }
+    let unmet = if truth == Truth::True { Vec::new() } else { conditions.shape.against(true, &truths) };
+    PolicyTrace { policy: info, conditions: traced.collect(), truth, unmet }
 }
 
 fn truth_of(expression: &Expr, evaluator: &Evaluator<'_>) -> Truth {
@@ -194,12 +198,11 @@ fn collect_facts(expression: &Expr, evaluator: &Evaluator<'_>, found: &mut BTree
     }
     match expression.expr_kind() {
         ExprKind::HasAttr { expr, attr } => {
-            let whole = Expr::get_attr(Expr::clone(expr), attr.clone());
-            collect_facts(&whole, evaluator, found);
+            presence(&Expr::get_attr(Expr::clone(expr), attr.clone()), evaluator, found);
         }
         ExprKind::ExtHasAttr { expr, attrs } => {
             let whole = attrs.iter().fold(Expr::clone(expr), |whole, attr| Expr::get_attr(whole, attr.clone()));
-            collect_facts(&whole, evaluator, found);
+            presence(&whole, evaluator, found);
         }
         ExprKind::UnaryApp { arg, .. } => collect_facts(arg, evaluator, found),
         ExprKind::BinaryApp { arg1, arg2, .. } => {
@@ -229,6 +232,14 @@ fn collect_facts(expression: &Expr, evaluator: &Evaluator<'_>, found: &mut BTree
             }
         }
         ExprKind::Lit(_) | ExprKind::Var(_) | ExprKind::Slot(_) | ExprKind::Unknown(_) => {}
+    }
+}
+
+/// Of an attribute that is asked for, not read, whether it is there is all that counts.
+fn presence(attribute: &Expr, evaluator: &Evaluator<'_>, found: &mut BTreeMap<String, String>) {
+    if let Some(path) = path_of(attribute) {
+        let is_there = evaluator.interpret(attribute, &HashMap::new()).is_ok();
+        found.insert(path, if is_there { "present" } else { "absent" }.to_owned());
     }
 }
 

@@ -25,6 +25,19 @@ pub struct Given {
     pub failed: Vec<(String, String)>,
 }
 
+impl Given {
+    /// What this verdict says.
+    #[must_use]
+    pub fn of(bundle: &Bundle, verdict: &Verdict) -> Self {
+        Self {
+            decision: if verdict.allowed { Expected::Allow } else { Expected::Deny },
+            reason: reason_of(bundle, verdict),
+            because: verdict.determining(bundle).map(|policy| policy.id.clone()).collect(),
+            failed: verdict.failed.clone(),
+        }
+    }
+}
+
 /// What came of a row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RowOutcome {
@@ -86,7 +99,7 @@ pub fn run(bundle: &Bundle, suites: &[Suite]) -> Outcome {
         }
         let (given, wrong) = match asked {
             Ok((verdict, _)) => {
-                let given = given(bundle, &verdict);
+                let given = Given::of(bundle, &verdict);
                 let wrong = compare(row, &given, bundle);
                 (Some(given), wrong)
             }
@@ -103,16 +116,6 @@ pub fn run(bundle: &Bundle, suites: &[Suite]) -> Outcome {
         });
     }
     Outcome { policy_version: bundle.version().to_string(), rows, coverage }
-}
-
-/// What a bundle answers.
-fn given(bundle: &Bundle, verdict: &Verdict) -> Given {
-    Given {
-        decision: if verdict.allowed { Expected::Allow } else { Expected::Deny },
-        reason: reason_of(bundle, verdict),
-        because: verdict.determining(bundle).map(|policy| policy.id.clone()).collect(),
-        failed: verdict.failed.clone(),
-    }
 }
 
 fn compare(row: &Row, given: &Given, bundle: &Bundle) -> Vec<String> {

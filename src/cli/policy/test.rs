@@ -3,19 +3,15 @@
 use std::path::PathBuf;
 
 use anstream::println;
-use anstyle::{AnsiColor, Style};
 use anyhow::bail;
 use clap::Args;
 
+use super::paint::{BAD, GOOD, QUIET};
 use super::{load, write};
 use crate::workbench::coverage::{ConditionCoverage, Coverage};
 use crate::workbench::run::{Outcome, run};
 use crate::workbench::suite::Suite;
 use crate::workbench::{cedar_tests, report};
-
-const GOOD: Style = AnsiColor::Green.on_default();
-const BAD: Style = AnsiColor::Red.on_default().bold();
-const QUIET: Style = Style::new().dimmed();
 
 /// Runs every `policies/tests/*.toml` of the bundle.
 #[derive(Debug, Args)]
