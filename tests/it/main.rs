@@ -28,4 +28,5 @@ mod process;
 mod rules;
 mod story;
 mod support;
+mod workbench;
 mod workflow_api;

@@ -1,0 +1,22 @@
+//! The policy author's and reviewer's tools, as they use them: the program, a bundle's directory, a log.
+
+mod log;
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+/// Runs `consentry policy ...` in this folder.
+fn policy(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_consentry")).arg("policy").args(arguments).current_dir(folder).output().unwrap()
+}
+
+/// What it printed as JSON, and how it ended.
+fn json(folder: &Path, arguments: &[&str]) -> (i32, Value) {
+    let output = policy(folder, arguments);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}{told}"));
+    (output.status.code().unwrap(), value)
+}
