@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use cedar_policy_core::ast::{self, Expr, ExprKind, UnaryOp, Var};
+use cedar_policy_core::ast::{self, Expr, ExprKind, Literal, UnaryOp, Var};
 
 use super::index::scope_condition;
 use super::trace::Truth;
@@ -22,7 +22,8 @@ pub(super) struct Condition {
 
 /// How conditions are joined; a number stands for a condition.
 pub(super) enum Shape {
-    Always,
+    /// What does not depend on the question: `true`, `false`.
+    Constant(bool),
     One(usize),
     Not(Box<Shape>),
     And(Box<Shape>, Box<Shape>),
@@ -48,7 +49,7 @@ impl Conditions {
             parts.push(shape_of(expression, &mut all));
         }
         let joined = parts.into_iter().reduce(|left, right| Shape::And(Box::new(left), Box::new(right)));
-        Self { all, shape: joined.unwrap_or(Shape::Always) }
+        Self { all, shape: joined.unwrap_or(Shape::Constant(true)) }
     }
 }
 
@@ -56,13 +57,13 @@ impl Conditions {
 fn shape_of(expression: &Expr, all: &mut Vec<Condition>) -> Shape {
     let mut part = |expression: &Arc<Expr>| Box::new(shape_of(expression, all));
     match expression.expr_kind() {
-        ExprKind::And { left, right } => Shape::And(part(left), part(right)),
+        ExprKind::And { left, right } if !is_shorthand(expression, right) => Shape::And(part(left), part(right)),
         ExprKind::Or { left, right } => Shape::Or(part(left), part(right)),
-        // `a != b` is one condition to whoever wrote it; Cedar keeps it as `!(a == b)`, both at the same place.
-        ExprKind::UnaryApp { op: UnaryOp::Not, arg } if place_of(arg) != place_of(expression) => Shape::Not(part(arg)),
+        ExprKind::UnaryApp { op: UnaryOp::Not, arg } if !is_shorthand(expression, arg) => Shape::Not(part(arg)),
         ExprKind::If { test_expr, then_expr, else_expr } => {
             Shape::If(part(test_expr), part(then_expr), part(else_expr))
         }
+        ExprKind::Lit(Literal::Bool(constant)) => Shape::Constant(*constant),
         _ => {
             let place = expression.source_loc();
             let text = place.and_then(|place| place.snippet()).map_or_else(|| expression.to_string(), one_line);
@@ -72,11 +73,19 @@ fn shape_of(expression: &Expr, all: &mut Vec<Condition>) -> Shape {
     }
 }
 
+/// Whether an author wrote both as one: Cedar reads `a != b` as `!(a == b)`, `a > b` as `!(a <= b)`, and `a is T in b`
+/// as `a is T && a in b`. Then the part stands where the whole does. So does a `!` of `!!a`, which is none.
+fn is_shorthand(whole: &Expr, part: &Expr) -> bool {
+    let is_not = matches!(part.expr_kind(), ExprKind::UnaryApp { op: UnaryOp::Not, .. });
+    whole.source_loc().is_some() && whole.source_loc() == part.source_loc() && !is_not
+}
+
 impl Shape {
     /// What it comes to, as Cedar evaluates: from left to right, no further than needed.
     pub(super) fn truth(&self, truths: &[Truth], reached: &mut [bool]) -> Truth {
         match self {
-            Self::Always => Truth::True,
+            Self::Constant(true) => Truth::True,
+            Self::Constant(false) => Truth::False,
             Self::One(at) => {
                 if let Some(reached) = reached.get_mut(*at) {
                     *reached = true;

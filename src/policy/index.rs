@@ -139,13 +139,6 @@ impl ActionEntry {
     pub(super) fn kind(&self, principal: PrincipalKind, resource: ResourceKind) -> Option<&Kind> {
         self.kinds.get(slot(principal, resource)).filter(|kind| kind.in_schema)
     }
-
-    /// As [`ActionEntry::kind`], by the names of the entity types.
-    pub(super) fn kind_by_name(&self, principal: &str, resource: &str) -> Option<&Kind> {
-        let principal = PrincipalKind::ALL.into_iter().find(|kind| kind.type_name() == principal)?;
-        let resource = ResourceKind::ALL.into_iter().find(|kind| kind.type_name() == resource)?;
-        self.kind(principal, resource)
-    }
 }
 
 const fn slot(principal: PrincipalKind, resource: ResourceKind) -> usize {

@@ -7,7 +7,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
-use cedar_policy_core::ast::{self, Expr, ExprKind, Literal, Value, ValueKind, Var};
+use cedar_policy_core::ast::{
+    self, EntityReference, EntityUIDEntry, Expr, ExprKind, Literal, PrincipalOrResourceConstraint, Value, ValueKind,
+    Var,
+};
 use cedar_policy_core::entities::Entities;
 use cedar_policy_core::evaluator::Evaluator;
 use cedar_policy_core::extensions::Extensions;
@@ -63,33 +66,26 @@ pub struct PolicyTrace<'a> {
 }
 
 impl Bundle {
-    /// Looks into the answer to a question: every policy that can apply to this kind of question, in the bundle's order.
+    /// Looks into the answer to a question: every policy whose scope speaks of this kind of question, in the bundle's
+    /// order. Some of them cannot hold, whatever the facts; [`Bundle::evaluate`] does not even ask those.
     #[must_use]
     pub fn trace(&self, question: &Question<'_>) -> Vec<PolicyTrace<'_>> {
         let Some(action) = self.index().entry(question.action) else { return Vec::new() };
-        let Some(kind) = action.kind(question.principal.kind(), question.resource.kind()) else { return Vec::new() };
+        if action.kind(question.principal.kind(), question.resource.kind()).is_none() {
+            return Vec::new();
+        }
         let Some(slice) = self.words().slice(question, &action.entity, true) else { return Vec::new() };
-        let policies = kind.policies.iter().map(|policy| policy.policy);
-        self.trace_policies(policies, &slice.request, &slice.entities)
+        self.trace_policies(&slice.request, &slice.entities)
     }
 
-    /// As [`Bundle::trace`], for a question in Cedar's own terms: every policy whose scope speaks of its kind.
+    /// As [`Bundle::trace`], for a question in Cedar's own terms.
     #[must_use]
     pub fn trace_request(
         &self,
         request: &cedar_policy::Request,
         entities: &cedar_policy::Entities,
     ) -> Vec<PolicyTrace<'_>> {
-        let mut applicable = self.index().actions.iter().filter(|action| {
-            request.action().is_some_and(|asked| asked.to_string() == action.entity.uid().to_string())
-        });
-        let types = (
-            request.principal().map(|principal| principal.type_name().to_string()).unwrap_or_default(),
-            request.resource().map(|resource| resource.type_name().to_string()).unwrap_or_default(),
-        );
-        let kind = applicable.find_map(|action| action.kind_by_name(&types.0, &types.1));
-        let policies = kind.into_iter().flat_map(|kind| kind.policies.iter().map(|policy| policy.policy));
-        self.trace_policies(policies, request.as_ref(), entities.as_ref())
+        self.trace_policies(request.as_ref(), entities.as_ref())
     }
 
     /// Answers a question in Cedar's own terms with Cedar's own `Authorizer`, by the same rules as
@@ -112,30 +108,44 @@ impl Bundle {
 
     /// The conditions of every policy, in the bundle's order: where each stands, and its text.
     pub fn conditions(&self) -> impl Iterator<Item = (&PolicyInfo, Vec<ConditionText>)> {
-        let known = self.policies().iter().filter_map(|info| {
-            let policy = self.policy_set().policy(&cedar_policy::PolicyId::new(&info.id))?;
-            Some((info, policy.as_ref()))
-        });
-        known.map(|(info, policy)| {
+        self.known().map(|(info, policy)| {
             let all = Conditions::of(policy).all.into_iter();
             (info, all.map(|condition| (condition.span, condition.text)).collect())
         })
     }
 
-    fn trace_policies<'a>(
-        &'a self,
-        places: impl Iterator<Item = u16>,
-        request: &ast::Request,
-        entities: &Entities,
-    ) -> Vec<PolicyTrace<'a>> {
-        let evaluator = Evaluator::new(request.clone(), entities, Extensions::all_available());
-        let infos = places.filter_map(|place| self.policy(place));
-        let known = infos.filter_map(|info| {
+    fn known(&self) -> impl Iterator<Item = (&PolicyInfo, &ast::Policy)> {
+        self.policies().iter().filter_map(|info| {
             let policy = self.policy_set().policy(&cedar_policy::PolicyId::new(&info.id))?;
             Some((info, policy.as_ref()))
-        });
-        known.map(|(info, policy)| trace(info, policy, &evaluator)).collect()
+        })
     }
+
+    fn trace_policies(&self, request: &ast::Request, entities: &Entities) -> Vec<PolicyTrace<'_>> {
+        let evaluator = Evaluator::new(request.clone(), entities, Extensions::all_available());
+        self.known()
+            .filter(|(_, policy)| speaks_of(policy, request, &evaluator))
+            .map(|(info, policy)| trace(info, policy, &evaluator))
+            .collect()
+    }
+}
+
+/// Whether a policy's scope speaks of this action, and of these types of principal and resource.
+fn speaks_of(policy: &ast::Policy, request: &ast::Request, evaluator: &Evaluator<'_>) -> bool {
+    let is = |constraint: &PrincipalOrResourceConstraint, asked: &EntityUIDEntry| match constraint {
+        PrincipalOrResourceConstraint::Is(wanted) | PrincipalOrResourceConstraint::IsIn(wanted, _) => {
+            asked.get_type() == Some(&**wanted)
+        }
+        PrincipalOrResourceConstraint::Eq(EntityReference::EUID(wanted)) => {
+            asked.get_type() == Some(wanted.entity_type())
+        }
+        PrincipalOrResourceConstraint::Eq(EntityReference::Slot(_))
+        | PrincipalOrResourceConstraint::In(_)
+        | PrincipalOrResourceConstraint::Any => true,
+    };
+    truth_of(&policy.action_constraint().as_expr(), evaluator) == Truth::True
+        && is(policy.principal_constraint().as_inner(), request.principal())
+        && is(policy.resource_constraint().as_inner(), request.resource())
 }
 
 fn trace<'a>(info: &'a PolicyInfo, policy: &ast::Policy, evaluator: &Evaluator<'_>) -> PolicyTrace<'a> {
@@ -262,3 +272,6 @@ fn path_of(expression: &Expr) -> Option<String> {
 fn shown(value: &Value) -> String {
     value.to_string()
 }
+
+#[cfg(test)]
+mod tests;

@@ -87,6 +87,9 @@ impl Tally {
         let expected = Plain { allowed: plain.allowed && plain.failed.is_empty(), ..plain };
         let ours = Plain { allowed: verdict.allowed, determining, failed };
         assert_eq!(ours, expected, "{question:?}");
+        if self.questions.is_multiple_of(16) && ours.failed.is_empty() {
+            assert_eq!(shown(bundle, question), ours.determining, "{question:?}");
+        }
         for policy in ours.determining {
             *self.determining.entry(policy).or_default() += 1;
         }
@@ -101,6 +104,19 @@ impl Tally {
             *self.determining.entry(policy).or_default() += count;
         }
     }
+}
+
+/// The policies that made the answer, as a look into it shows.
+fn shown(bundle: &Bundle, question: &Question<'_>) -> Vec<String> {
+    let traces = bundle.trace(question);
+    let holds = |effect: Effect| {
+        let hold = traces.iter().filter(move |trace| trace.policy.effect == effect && trace.truth == Truth::True);
+        hold.map(|trace| trace.policy.id.clone()).collect::<Vec<_>>()
+    };
+    let forbids = holds(Effect::Forbid);
+    let mut shown = if forbids.is_empty() { holds(Effect::Permit) } else { forbids };
+    shown.sort();
+    shown
 }
 
 /// Asks `rounds` times as many questions as one bundle is asked: every second time the shipped one.
