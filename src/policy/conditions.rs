@@ -113,31 +113,38 @@ impl Shape {
         }
     }
 
-    /// The fewest conditions that would have to be otherwise for it to come to `wanted`, by their numbers.
+    /// The fewest conditions that would have to be otherwise for it to come to `wanted`, by their numbers; none when it
+    /// has come to it, or never can.
     pub(super) fn against(&self, wanted: bool, truths: &[Truth]) -> Vec<usize> {
-        let both = |left: &Self, right: &Self| {
-            let mut all = left.against(wanted, truths);
-            all.extend(right.against(wanted, truths));
-            all
+        self.turned(wanted, truths).unwrap_or_default()
+    }
+
+    /// As [`Shape::against`]; nothing when it never can.
+    fn turned(&self, wanted: bool, truths: &[Truth]) -> Option<Vec<usize>> {
+        let both = |left: Option<Vec<usize>>, right: Option<Vec<usize>>| {
+            let mut all = left?;
+            all.extend(right?);
+            Some(all)
         };
-        let either = |left: Vec<usize>, right: Vec<usize>| if right.len() < left.len() { right } else { left };
+        let either = |left: Option<Vec<usize>>, right: Option<Vec<usize>>| match (left, right) {
+            (Some(left), Some(right)) => Some(if right.len() < left.len() { right } else { left }),
+            (left, right) => left.or(right),
+        };
         match (self, wanted) {
-            (Self::Always, _) => Vec::new(),
+            (Self::Constant(constant), _) => (*constant == wanted).then(Vec::new),
             (Self::One(at), _) => {
                 let is_so = truths.get(*at) == Some(if wanted { &Truth::True } else { &Truth::False });
-                if is_so { Vec::new() } else { vec![*at] }
+                Some(if is_so { Vec::new() } else { vec![*at] })
             }
-            (Self::Not(inner), _) => inner.against(!wanted, truths),
-            (Self::And(left, right), true) | (Self::Or(left, right), false) => both(left, right),
+            (Self::Not(inner), _) => inner.turned(!wanted, truths),
+            (Self::And(left, right), true) | (Self::Or(left, right), false) => {
+                both(left.turned(wanted, truths), right.turned(wanted, truths))
+            }
             (Self::And(left, right), false) | (Self::Or(left, right), true) => {
-                either(left.against(wanted, truths), right.against(wanted, truths))
+                either(left.turned(wanted, truths), right.turned(wanted, truths))
             }
             (Self::If(test, then, other), _) => {
-                let way = |truth: bool, branch: &Self| {
-                    let mut all = test.against(truth, truths);
-                    all.extend(branch.against(wanted, truths));
-                    all
-                };
+                let way = |truth: bool, branch: &Self| both(test.turned(truth, truths), branch.turned(wanted, truths));
                 either(way(true, then), way(false, other))
             }
         }

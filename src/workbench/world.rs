@@ -3,108 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
+use super::suite::file::{
+    AccessRequestEntry, ConsentEntry, FactsEntry, PersonEntry, ServiceEntry, SupportRequestEntry,
+};
 use crate::model::{
-    AccessFacts, AccessRequest, AccessRequestId, AppRole, CaseFacts, Category, Consent, ConsentId, ConsentStatus, Part,
-    PersonId, RoleId, Scope, SubmittedIn, SupportRequest, SupportRequestId, TenantId, Timestamp,
+    AccessFacts, AccessRequest, AccessRequestId, AppRole, CaseFacts, Consent, Part, PersonId, RoleId, Scope,
+    SupportRequest, SupportRequestId, TenantId, Timestamp,
 };
 use crate::policy::RoleCatalogue;
-
-/// A point in time, as RFC 3339 text.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(try_from = "String")]
-struct Moment(Timestamp);
-
-impl TryFrom<String> for Moment {
-    type Error = crate::model::InvalidTime;
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        text.parse().map(Self)
-    }
-}
-
-/// `[facts]` of a test file.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FactsEntry {
-    time: Moment,
-    #[serde(default)]
-    tenants: Vec<TenantId>,
-    #[serde(default)]
-    unregistered_tenants: Vec<TenantId>,
-    #[serde(default)]
-    support_requests: BTreeMap<String, SupportRequestEntry>,
-    #[serde(default)]
-    people: BTreeMap<String, PersonEntry>,
-    #[serde(default)]
-    services: BTreeMap<String, ServiceEntry>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct SupportRequestEntry {
-    tenant: TenantId,
-    assignee: Option<PersonId>,
-    #[serde(default = "yes")]
-    open: bool,
-    #[serde(default = "admin_center")]
-    submitted_in: SubmittedIn,
-    #[serde(default)]
-    advanced_diagnostic_information: bool,
-    #[serde(default)]
-    access_requests: BTreeMap<String, AccessRequestEntry>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct AccessRequestEntry {
-    resource_tenant: TenantId,
-    requested_by: PersonId,
-    created_at: Option<Moment>,
-    resource_tenant_consent: ConsentEntry,
-    support_request_tenant_consent: Option<ConsentEntry>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ConsentEntry {
-    id: ConsentId,
-    #[serde(default = "pending")]
-    status: ConsentStatus,
-    categories: Option<Vec<Category>>,
-    until: Option<Moment>,
-    ended_at: Option<Moment>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct PersonEntry {
-    /// The tenant they are signed in to; their own unless it says otherwise.
-    signed_in_to: Option<TenantId>,
-    /// Directory roles, by name or template id.
-    roles: Vec<String>,
-    app_roles: Vec<AppRole>,
-    vendor: bool,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct ServiceEntry {
-    app_roles: Vec<AppRole>,
-    vendor: bool,
-}
-
-const fn yes() -> bool {
-    true
-}
-
-const fn admin_center() -> SubmittedIn {
-    SubmittedIn::AdminCenter
-}
-
-const fn pending() -> ConsentStatus {
-    ConsentStatus::Pending
-}
 
 /// A person with what their token proves.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use super::paint::{BAD, GOOD, QUIET};
 use super::{load, write};
 use crate::workbench::coverage::{ConditionCoverage, Coverage};
 use crate::workbench::run::{Outcome, run};
-use crate::workbench::suite::Suite;
+use crate::workbench::suite::{Suite, schema};
 use crate::workbench::{cedar_tests, report};
 
 /// Runs every `policies/tests/*.toml` of the bundle.
@@ -21,6 +21,9 @@ pub(super) struct Test {
     /// Run this test file instead of the bundle's own. May be given more than once.
     #[arg(long = "tests", value_name = "FILE")]
     tests: Vec<PathBuf>,
+    /// Print the JSON schema of test files, for editors, and run nothing.
+    #[arg(long, conflicts_with_all = ["directory", "tests", "cedar_tests", "min_coverage", "junit", "lcov", "html"])]
+    schema: bool,
     /// Run this test file of the `cedar` command line's `run-tests` as well. May be given more than once.
     #[arg(long = "cedar-tests", value_name = "FILE")]
     cedar_tests: Vec<PathBuf>,
@@ -46,6 +49,10 @@ pub(super) struct Test {
 
 impl Test {
     pub(super) fn run(self) -> anyhow::Result<bool> {
+        if self.schema {
+            println!("{}", serde_json::to_string_pretty(&schema())?);
+            return Ok(true);
+        }
         let bundle = load(self.directory.as_deref())?;
         let suites = self.suites()?;
         let outcome = run(&bundle, &suites);
