@@ -1,6 +1,7 @@
 //! Where the concrete parts are joined: the one place that names a concrete store.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::decision::Decisions;
 use crate::http::{Edge, Limits, Listeners, Room, Serving, serve};
 use crate::identity::{Identity, InvalidIdentitySettings};
 use crate::model::{Tenant, Timestamp};
-use crate::policy::{Bundle, BundleSource, LoadError, Policies};
+use crate::policy::{Bundle, BundleSource, LoadError, Policies, ProofReport};
 use crate::replica::{Replica, follow};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Commit, CommitError, MemberId, Object, Precondition, Store, StoreError, Write};
@@ -197,7 +198,12 @@ fn load_bundle(config: &Config) -> Result<Bundle, LoadError> {
         Some(directory) => BundleSource::read(directory)?,
         None => BundleSource::shipped(),
     };
-    Bundle::load(&source)
+    let bundle = Bundle::load(&source)?;
+    if config.policy.require_proof {
+        let path = config.policy.proof_report.as_deref().unwrap_or_else(|| Path::new(""));
+        ProofReport::read(path)?.covers(&bundle, config.policy.invariants.as_deref())?;
+    }
+    Ok(bundle)
 }
 
 /// Registers a tenant of the configuration, or renames it (R10).

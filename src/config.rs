@@ -18,6 +18,16 @@ const ENVIRONMENT_PREFIX: &str = "CONSENTRY_";
 /// `CONSENTRY_CONFIG` names the settings file, as `--config` does: it is no setting itself.
 const NOT_A_SETTING: &str = "config";
 
+/// The directory of this user's caches, for this program: `$XDG_CACHE_HOME/consentry`, or `~/.cache/consentry`.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "the one file that reads the environment")]
+pub fn cache_directory() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty()).map(PathBuf::from);
+    // A relative path is invalid, says the XDG specification.
+    let folder = set("XDG_CACHE_HOME").filter(|folder| folder.is_absolute());
+    folder.or_else(|| set("HOME").map(|home| home.join(".cache"))).map(|folder| folder.join("consentry"))
+}
+
 /// Whether this is for real.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -146,6 +156,12 @@ pub struct StoreSettings {
 pub struct PolicySettings {
     /// A directory with `policies/` and `schemas/`; the shipped bundle when not given.
     pub directory: Option<PathBuf>,
+    /// Serves no bundle of which the proof report does not say that every invariant holds.
+    pub require_proof: bool,
+    /// The report of `consentry policy prove`.
+    pub proof_report: Option<PathBuf>,
+    /// The digest of the invariants that count instead of the ones that ship with the program.
+    pub invariants: Option<String>,
 }
 
 /// The read decision.
@@ -300,6 +316,9 @@ impl Config {
         }
         if self.server.insecure_loopback && !self.server.listen.ip().is_loopback() {
             return contradiction("server.insecure_loopback", "needs `server.listen` to be a loopback address");
+        }
+        if self.policy.require_proof && self.policy.proof_report.is_none() {
+            return contradiction("policy.require_proof", "needs `policy.proof_report`, the file to look into");
         }
         let limits = [
             ("server.max_body_bytes", self.server.max_body_bytes),

@@ -8,8 +8,10 @@ mod bundle;
 mod conditions;
 mod evaluate;
 mod index;
+mod invariants;
 mod nesting;
 mod place;
+mod proof;
 mod question;
 mod roles;
 mod slice;
@@ -24,7 +26,9 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 
 pub use bundle::{Bundle, Effect, PolicyInfo, PolicyVersion};
 pub use evaluate::Verdict;
+pub use invariants::{Form, Invariant, Invariants};
 pub use place::{LoadError, Place, Problem};
+pub use proof::{ClaimReport, ClaimStatus, Counterexample, NEVER_FAILS, PROOF_FORMAT, ProofReport};
 pub use question::{
     ActionId, ActionName, Circumstances, EndpointName, Principal, Question, ReadFacts, Resource, WorkflowAction,
 };

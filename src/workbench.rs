@@ -6,10 +6,14 @@
 pub mod cedar_tests;
 pub mod check;
 pub mod coverage;
+pub mod environments;
+pub mod example;
 pub mod explain;
+pub mod prove;
 pub mod recorded;
 pub mod replay;
 pub mod report;
 pub mod run;
+pub mod solver;
 pub mod suite;
 pub mod world;

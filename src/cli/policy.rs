@@ -5,6 +5,7 @@
 mod check;
 mod explain;
 mod paint;
+mod prove;
 mod replay;
 mod test;
 
@@ -31,6 +32,8 @@ enum Tool {
     Explain(explain::Explain),
     /// Asks a bundle what the decision log says was asked before.
     Replay(replay::Replay),
+    /// Proves the invariants, or finds a question of which one does not hold.
+    Prove(prove::Prove),
     /// Runs the policy tests, and says which policies and conditions they have seen.
     Test(test::Test),
 }
@@ -41,6 +44,7 @@ impl Policy {
             Tool::Check(check) => check.run(),
             Tool::Explain(explain) => explain.run(),
             Tool::Replay(replay) => replay.run(),
+            Tool::Prove(prove) => prove.run(),
             Tool::Test(test) => test.run(),
         };
         match found {

@@ -22,7 +22,8 @@ pub(super) fn check(source: &BundleSource) -> Result<(), LoadError> {
     if problems.is_empty() { Ok(()) } else { Err(LoadError { problems }) }
 }
 
-fn too_deep(file: &SourceFile, opening: &[u8], closing: &[u8]) -> Option<Problem> {
+/// What is wrong with a text that nests too deeply, given which brackets open and which close.
+pub(super) fn too_deep(file: &SourceFile, opening: &[u8], closing: &[u8]) -> Option<Problem> {
     let (mut depth, mut operators) = (0_usize, 0_usize);
     for Token { at, text } in tokens(&file.text) {
         match text.as_bytes() {

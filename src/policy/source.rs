@@ -85,6 +85,20 @@ impl BundleSource {
     }
 }
 
+/// Reads every `.cedar` file of a bundle's folder, in the order of their names.
+///
+/// # Errors
+/// [`LoadError`] naming every file that is unreadable, too large or not UTF-8.
+pub(super) fn read_folder(directory: &Path, folder: &str) -> Result<Vec<SourceFile>, LoadError> {
+    let path = directory.join(folder);
+    let names =
+        policy_files(&path).map_err(|error| LoadError { problems: vec![problem(&path, &error.to_string())] })?;
+    let mut problems = Vec::new();
+    let files =
+        names.iter().filter_map(|name| read_file(directory, &format!("{folder}/{name}"), &mut problems)).collect();
+    if problems.is_empty() { Ok(files) } else { Err(LoadError { problems }) }
+}
+
 fn policy_files(directory: &Path) -> std::io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(directory)? {

@@ -28,5 +28,6 @@ mod process;
 mod rules;
 mod story;
 mod support;
+#[cfg(feature = "workbench")]
 mod workbench;
 mod workflow_api;

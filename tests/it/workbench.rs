@@ -1,6 +1,9 @@
 //! The policy author's and reviewer's tools, as they use them: the program, a bundle's directory, a log.
 
+mod edited;
 mod log;
+mod proof_report;
+mod prove;
 mod tests;
 
 use std::path::Path;

@@ -1,0 +1,70 @@
+//! Proofs kept from run to run: a file for each, named by the digest of everything that the proof depends on.
+
+use std::path::PathBuf;
+
+use cedar_policy::RequestEnv;
+use sha2::{Digest, Sha256};
+
+use crate::policy::Bundle;
+use crate::workbench::environments::name;
+
+/// Changes when a proof comes to mean something else.
+const FORM: &str = "consentry proof 1";
+
+#[derive(Debug)]
+pub(super) struct Cache {
+    folder: Option<PathBuf>,
+    /// What all proofs of this run have in common.
+    common: Vec<String>,
+}
+
+/// The digest of what a proof depends on.
+#[derive(Debug)]
+pub(super) struct Key(String);
+
+impl Cache {
+    pub(super) fn new(folder: Option<PathBuf>, bundle: &Bundle, solver: &str) -> Self {
+        // Without a folder every proof is made anew; that it cannot be kept is no reason not to make it.
+        let folder = folder.filter(|folder| std::fs::create_dir_all(folder).is_ok());
+        let program = env!("CARGO_PKG_VERSION").to_owned();
+        let cedar = cedar_policy::get_sdk_version().to_string();
+        Self {
+            folder,
+            common: vec![FORM.to_owned(), program, cedar, solver.to_owned(), bundle.source().schema.text.clone()],
+        }
+    }
+
+    /// The key of a proof about this kind of question, from the meanings of all policies that it depends on.
+    pub(super) fn key(&self, environment: &RequestEnv, form: &str, parts: &[&[String]]) -> Key {
+        let mut digest = Sha256::new();
+        let mut take = |text: &str| {
+            digest.update((text.len() as u64).to_be_bytes());
+            digest.update(text.as_bytes());
+        };
+        for text in &self.common {
+            take(text);
+        }
+        take(&name(environment));
+        take(form);
+        for part in parts {
+            take(&part.len().to_string());
+            let mut part: Vec<_> = part.iter().collect();
+            part.sort();
+            for text in part {
+                take(text);
+            }
+        }
+        Key(digest.finalize().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}")))
+    }
+
+    pub(super) fn knows(&self, key: &Key) -> bool {
+        self.folder.as_ref().is_some_and(|folder| folder.join(&key.0).is_file())
+    }
+
+    pub(super) fn keep(&self, key: &Key, what: &str) {
+        if let Some(folder) = &self.folder {
+            // A proof that cannot be kept is made again.
+            let _ = std::fs::write(folder.join(&key.0), format!("proved: {what}\n"));
+        }
+    }
+}
