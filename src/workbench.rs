@@ -6,6 +6,7 @@
 pub mod cedar_tests;
 pub mod check;
 pub mod coverage;
+pub mod diff;
 pub mod environments;
 pub mod example;
 pub mod explain;

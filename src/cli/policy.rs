@@ -3,6 +3,7 @@
 //! They end with 0 when everything is as it should be, with 1 when they found something, with 2 when they could not look.
 
 mod check;
+mod diff;
 mod explain;
 mod paint;
 mod prove;
@@ -32,6 +33,8 @@ enum Tool {
     Explain(explain::Explain),
     /// Asks a bundle what the decision log says was asked before.
     Replay(replay::Replay),
+    /// Says what an edit changes, for every question there is, with examples.
+    Diff(diff::Diff),
     /// Proves the invariants, or finds a question of which one does not hold.
     Prove(prove::Prove),
     /// Runs the policy tests, and says which policies and conditions they have seen.
@@ -44,6 +47,7 @@ impl Policy {
             Tool::Check(check) => check.run(),
             Tool::Explain(explain) => explain.run(),
             Tool::Replay(replay) => replay.run(),
+            Tool::Diff(diff) => diff.run(),
             Tool::Prove(prove) => prove.run(),
             Tool::Test(test) => test.run(),
         };

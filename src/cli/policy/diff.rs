@@ -1,0 +1,141 @@
+//! `consentry policy diff`: what an edit changes, for every question there is.
+
+use std::path::{Path, PathBuf};
+
+use anstream::println;
+use anyhow::{anyhow, bail};
+use clap::{Args, ValueEnum};
+
+use super::load;
+use super::paint::{BAD, GOOD, QUIET};
+use super::prove::{Solving, invariants, show_progress};
+use crate::workbench::diff::{Change, Diff as Found, Difference, Settings, diff};
+use crate::workbench::suite::Suite;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FailOn {
+    MorePermissive,
+    LessPermissive,
+    Any,
+}
+
+/// Says for each action, kind of principal and kind of resource what an edit changes: nothing (proved), only more, only
+/// less, or both, with examples; and which policy tests change their answers.
+#[derive(Debug, Args)]
+pub(super) struct Diff {
+    /// The old bundle's directory and the new one's.
+    #[arg(value_names = ["OLD", "NEW"], num_args = 1..=2, required = true)]
+    directories: Vec<PathBuf>,
+    /// The bundle that ships with the program is the old one; name the new one alone.
+    #[arg(long)]
+    shipped: bool,
+    #[command(flatten)]
+    solving: Solving,
+    /// End with 1 when the edit is of this kind.
+    #[arg(long, value_enum)]
+    fail_on: Option<FailOn>,
+    /// Print the differences as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Diff {
+    pub(super) fn run(self) -> anyhow::Result<bool> {
+        let (old, new) = match (self.directories.as_slice(), self.shipped) {
+            ([old, new], false) => (Some(old.as_path()), new.as_path()),
+            ([new], true) => (None, new.as_path()),
+            _ => bail!("name two directories, OLD and NEW, or one with --shipped"),
+        };
+        let (old_bundle, new_bundle) = (load(old)?, load(Some(new))?);
+        let mut suites = suites(old)?;
+        suites.extend(self::suites(Some(new))?);
+        let invariants = invariants(Some(new))?;
+        let solver = self.solving.find()?;
+        let settings = Settings {
+            solver: &solver,
+            workers: self.solving.workers(),
+            invariants: &invariants,
+            suites: &suites,
+            progress: &show_progress,
+        };
+        let found = diff(&old_bundle, &new_bundle, &settings).map_err(|error| anyhow!(error))?;
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&found)?);
+        } else {
+            tell(&found);
+        }
+        if let Some(kind) = found.unknown().next() {
+            bail!("{} could not be compared: {}", kind.environment, kind.notes.join("; "));
+        }
+        Ok(match self.fail_on {
+            None => true,
+            Some(FailOn::MorePermissive) => !found.allows_more(),
+            Some(FailOn::LessPermissive) => !found.allows_less(),
+            Some(FailOn::Any) => !found.allows_more() && !found.allows_less(),
+        })
+    }
+}
+
+fn suites(directory: Option<&Path>) -> anyhow::Result<Vec<Suite>> {
+    let read = match directory {
+        Some(directory) => Suite::read_all(&directory.join("policies/tests")),
+        None => Suite::shipped(),
+    };
+    read.map_err(|errors| anyhow!("{}", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
+}
+
+fn tell(found: &Found) {
+    let equal = found.kinds.iter().filter(|kind| kind.change == Change::Equal).count();
+    if found.schemas_differ {
+        println!("the schemas differ: facts are those that the new one knows");
+    }
+    for kind in found.kinds.iter().filter(|kind| kind.change != Change::Equal || kind.only_in.is_some()) {
+        let (style, words) = match kind.change {
+            Change::Equal => (GOOD, "equal"),
+            Change::More => (BAD, "allows more"),
+            Change::Less => (BAD, "allows less"),
+            Change::Both => (BAD, "allows more and less"),
+            Change::Unknown => (BAD, "not known"),
+        };
+        let only = kind.only_in.map(|side| format!(" (only the {side} schema has it)")).unwrap_or_default();
+        println!("{style}{words}{style:#}  {}{only}", kind.environment);
+        for note in &kind.notes {
+            println!("    {note}");
+        }
+        for one in &kind.newly_allowed {
+            tell_one("newly allowed", one);
+        }
+        for one in &kind.newly_denied {
+            tell_one("newly denied", one);
+        }
+    }
+    for test in &found.tests {
+        println!(
+            "{BAD}test{BAD:#}  {}: {} before, {} now, expects {}  {QUIET}{}:{}{QUIET:#}",
+            test.name, test.old, test.new, test.expects, test.file, test.line
+        );
+    }
+    let seconds = std::time::Duration::from_millis(found.took_ms).as_secs_f64();
+    println!(
+        "{equal} of {} kinds of question are answered as before, {} policy tests change their answer  {QUIET}{} to {}, {} \
+         in {seconds:.1} s{QUIET:#}",
+        found.kinds.len(),
+        found.tests.len(),
+        found.old,
+        found.new,
+        found.solver
+    );
+}
+
+fn tell_one(word: &str, one: &Difference) {
+    let through = if one.through.is_empty() { String::new() } else { format!(", through {}", one.through) };
+    println!("    {word}{through}");
+    for line in &one.told {
+        println!("      {line}");
+    }
+    let confirmed = if one.confirmed { "" } else { "  NOT confirmed by the real engine" };
+    println!("      before   {}\n      now      {}{BAD}{confirmed}{BAD:#}", one.old, one.new);
+    if !one.realistic {
+        println!("      {QUIET}facts like these never come from the service as it is{QUIET:#}");
+    }
+}
