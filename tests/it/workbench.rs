@@ -1,5 +1,6 @@
 //! The policy author's and reviewer's tools, as they use them: the program, a bundle's directory, a log.
 
+mod check;
 mod diff;
 mod edited;
 mod log;

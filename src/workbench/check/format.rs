@@ -23,7 +23,7 @@ pub(super) fn check(source: &BundleSource) -> Vec<Finding> {
             let same = text.chars().zip(file.text.chars()).take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8());
             let start: usize = same.sum();
             let message = "the file does not look as the formatter writes it, from here on".to_owned();
-            let finding = Finding::at(Severity::Warning, "format", file, start..start + 1, message);
+            let finding = Finding::at(Severity::Note, "format", file, start..start + 1, message);
             found.push(finding.with_help("`consentry policy check --fix` writes it so"));
         }
     }
