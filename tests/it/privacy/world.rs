@@ -147,6 +147,7 @@ impl World {
             }
             Act::Decide(decision) => {
                 let reply = self.decide(self.observed, decision).await;
+                assert!(!names(&reply, self.other), "{decision:?} is told who else there is: {reply:?}");
                 self.sight.note(&format!("{decision:?}"), &reply);
             }
         }
@@ -242,8 +243,13 @@ impl World {
         for (name, value) in &look.headers {
             person = person.with(name, value);
         }
-        let body = look.body.as_ref().map(|body| self.resolved(body).into_bytes());
-        let reply = person.send(look.method.clone(), &self.resolved(&look.path), body).await;
+        let (path, body) = (self.resolved(&look.path), look.body.as_ref().map(|body| self.resolved(body)));
+        let said = path.contains(self.other) || body.as_ref().is_some_and(|body| body.contains(self.other));
+        let reply = person.send(look.method.clone(), &path, body.map(String::into_bytes)).await;
+        // R18: the other tenant's name is the same in both worlds, and still not theirs to know.
+        if look.who.starts_with(self.observed) && !said {
+            assert!(!names(&reply, self.other), "{look} is told who else there is: {reply:?}");
+        }
         self.sight.note(&format!("{look}"), &reply);
         reply
     }
@@ -263,4 +269,9 @@ impl World {
     pub fn story(&self) -> String {
         self.doings.join("\n    ")
     }
+}
+
+/// Whether an answer names this tenant anywhere.
+fn names(reply: &Reply, tenant: &str) -> bool {
+    format!("{:?} {}", reply.headers, reply.text).to_lowercase().contains(tenant)
 }
