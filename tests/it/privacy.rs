@@ -3,6 +3,7 @@
 
 mod absent;
 mod alike;
+mod each;
 mod ids;
 mod observer;
 mod plan;

@@ -187,6 +187,12 @@ impl World {
         person.post(&format!("/v1/consents/{id}/{command}"), body).await
     }
 
+    /// The other tenant decides on its part of an access request.
+    pub async fn other_decides(&mut self, decision: &Decision) {
+        let reply = self.decide(self.other, decision).await;
+        self.doings.push(format!("{decision:?}: {} {}", reply.status, reply.code()));
+    }
+
     /// The other tenant does something, or nothing, before the slot is over.
     pub async fn other_does_something(&mut self, random: &mut Rng) {
         let step = random.i64(1..60_000);
