@@ -297,12 +297,8 @@ fn name<'a>(file: &'a SourceFile, policy: &Policy) -> Result<(usize, NamedPolicy
     Ok((offset, NamedPolicy { policy: policy.new_id(PolicyId::new(id)), info, file }))
 }
 
-/// How far a policy may look from what the question names: its attributes, and no entity that those name in turn. The
-/// slices hold no others, and a policy that looks for one would fail.
-const SLICE_LEVEL: u32 = 1;
-
 fn validate(schema: &Schema, set: &PolicySet, named: &[NamedPolicy<'_>]) -> Result<(), LoadError> {
-    let result = Validator::new(schema.clone()).validate_with_level(set, ValidationMode::Strict, SLICE_LEVEL);
+    let result = Validator::new(schema.clone()).validate(set, ValidationMode::Strict);
     let mut found = Vec::new();
     for error in result.validation_errors() {
         found.extend(problems_of(named, error.policy_id(), error));

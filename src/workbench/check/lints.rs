@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use cedar_policy::{ValidationMode, Validator};
 use cedar_policy_core::ast::{self, BinaryOp, Expr, ExprKind, UnaryOp};
 
 use super::{Finding, Severity};
@@ -16,6 +17,10 @@ struct Read<'a> {
     span: Range<usize>,
 }
 
+/// How far a policy may look from what the question names: its attributes, and no entity that those name in turn. The
+/// slices hold no others: a policy that looks for one fails, and a policy that fails denies everything.
+const SLICE_LEVEL: u32 = 1;
+
 pub(super) fn check(bundle: &Bundle, rules: &BTreeSet<String>) -> Vec<Finding> {
     let policies: Vec<Read<'_>> = bundle.policies().iter().filter_map(|info| read(bundle, info)).collect();
     let mut found = Vec::new();
@@ -26,7 +31,21 @@ pub(super) fn check(bundle: &Bundle, rules: &BTreeSet<String>) -> Vec<Finding> {
         unbounded(bundle, policy, &policies, &mut found);
         same_text(policy, &policies, &mut found);
     }
+    found.extend(too_far(bundle, &policies));
     found
+}
+
+/// Not asked when a bundle is loaded to be served: the time this takes can double with each operator of a policy.
+fn too_far(bundle: &Bundle, policies: &[Read<'_>]) -> Vec<Finding> {
+    let validator = Validator::new(bundle.schema().clone());
+    let result = validator.validate_with_level(bundle.policy_set(), ValidationMode::Strict, SLICE_LEVEL);
+    let finding = |error: &cedar_policy::ValidationError| {
+        let id = error.policy_id().to_string();
+        let policy = policies.iter().find(|policy| policy.info.id == id)?;
+        let finding = policy.finding(Severity::Error, "too-far", error.to_string());
+        Some(finding.with_help("the service knows what the question names, and nothing of what that names in turn"))
+    };
+    result.validation_errors().filter_map(finding).collect()
 }
 
 fn read<'a>(bundle: &'a Bundle, info: &'a PolicyInfo) -> Option<Read<'a>> {

@@ -58,11 +58,11 @@ fn each_thing_that_is_wrong_is_found_where_it_stands() {
 }
 
 #[test]
-fn a_policy_that_looks_further_than_the_service_reaches_is_refused() {
+fn a_policy_that_looks_further_than_the_service_reaches_is_found() {
     // An app role has no attributes, and a consent's `requestedBy` is named in the slice, but not in it.
     let deep = GOOD.replace("resource.status == \"pending\"", "resource.requestedBy has vendor");
     let (code, found) = found(&written("deep", "R18", &deep));
-    assert_eq!((code, found.first().map(|one| (one.0.as_str(), one.1.as_str()))), (1, Some(("error", "refused"))));
+    assert_eq!((code, found.first().map(|one| (one.0.as_str(), one.1.as_str()))), (1, Some(("error", "too-far"))));
 }
 
 #[test]
