@@ -119,7 +119,7 @@ async fn act(site: &mut Site, deed: &Deed, before: &Oracle, after: &Oracle, expe
         site.meet(&answer.json["id"], name_of_request(number))?;
         meet_consents(site, after, number, &answer.json["id"]).await?;
     }
-    same(site, &deed.to_string(), expected, &site.told(&answer))
+    same(site, &deed.to_string(), expected, &site.told(&answer)).map_err(|what| format!("{what}\n  {}", answer.text))
 }
 
 /// Finds out what the consents of a new access request are called, as its administrators do: from their list.

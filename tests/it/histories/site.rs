@@ -50,7 +50,9 @@ impl Site {
             }
         }
         let directory = bundle.path().display();
-        let house = House::start_with(&format!("{settings}\npolicy.directory = \"{directory}\"")).await;
+        // On a busy machine a connection can rest for long between two questions; it must not be closed on the next one.
+        let patient = "server.read_timeout_ms = 600000\nserver.idle_timeout_ms = 600000";
+        let house = House::start_with(&format!("{settings}\n{patient}\npolicy.directory = \"{directory}\"")).await;
         let mut site = Self {
             name,
             house,
@@ -214,16 +216,14 @@ impl Site {
         if let Some(version) = deed.if_version {
             person = person.with("if-match", &format!("\"{version}\""));
         }
-        let bytes = body.to_string().into_bytes();
-        if !deed.twice {
-            return Ok(person.send(method, &path, Some(bytes)).await);
-        }
         self.keys += 1;
         let person = person.with("idempotency-key", &format!("key-{}", self.keys));
-        let (first, second) = tokio::join!(
-            person.send(method.clone(), &path, Some(bytes.clone())),
-            person.send(method, &path, Some(bytes))
-        );
+        let bytes = body.to_string().into_bytes();
+        if !deed.twice {
+            return Ok(confirmed(&person, &method, &path, &bytes).await);
+        }
+        let (first, second) =
+            tokio::join!(confirmed(&person, &method, &path, &bytes), confirmed(&person, &method, &path, &bytes));
         let text = |answer: &Answer| {
             (answer.status, answer.code().to_owned(), answer.status < 400 && answer.text != first.text)
         };
@@ -345,6 +345,19 @@ impl Site {
     pub async fn ask_one(&mut self, who: &'static Somebody, question: &Value) -> Value {
         self.person(who).post("/access/v1/evaluation", question).await.json
     }
+}
+
+/// Sends a command again under its key until it is known to be in force: a busy machine can take longer than the service
+/// waits.
+async fn confirmed(person: &Person, method: &Method, path: &str, bytes: &[u8]) -> Answer {
+    const TIMES: usize = 20;
+    for _ in 0..TIMES {
+        let answer = person.send(method.clone(), path, Some(bytes.to_vec())).await;
+        if (answer.status, answer.code()) != (503, "unconfirmed") {
+            return answer;
+        }
+    }
+    person.send(method.clone(), path, Some(bytes.to_vec())).await
 }
 
 fn take_cursor(seen: &mut Value) -> Option<String> {
