@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Category, CategorySet, ConsentId, PersonId, TenantId, Timestamp};
+use super::{CategorySet, ConsentId, PersonId, TenantId, Timestamp};
 
 /// For how long an ended consent stays in the approved view (R16): 30 days, in milliseconds.
 pub const LISTED_AFTER_END_MS: i64 = 30 * 24 * 60 * 60 * 1_000;
@@ -142,12 +142,6 @@ impl Consent {
     #[must_use]
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.scope.until.is_some_and(|until| until <= now)
-    }
-
-    /// Whether it counts now for reads of this category (R6, R9).
-    #[must_use]
-    pub fn covers(&self, category: Category, now: Timestamp) -> bool {
-        self.status == ConsentStatus::Approved && !self.is_expired(now) && self.scope.categories.contains(category)
     }
 
     /// When it stopped, or will stop, to count: the earlier of its end and its end time.

@@ -40,7 +40,6 @@ pub(super) struct Kind {
 /// An action with its groups.
 #[derive(Debug)]
 pub(super) struct ActionEntry {
-    pub(super) name: String,
     pub(super) entity: Arc<Entity>,
     /// Whether it is one of the verbs on diagnostic data that only read (R2).
     pub(super) is_read: bool,
@@ -70,9 +69,9 @@ impl Index {
                 name == "readDiagnosticData"
             });
             let id = ActionId(u16::try_from(index.actions.len()).map_err(|_| "too many actions".to_owned())?);
-            index.by_name.insert(name.clone(), id);
+            index.by_name.insert(name, id);
             let kinds = (0..KINDS).map(|_| Kind::default()).collect();
-            index.actions.push(ActionEntry { name, entity: Arc::new(core.clone()), is_read, kinds });
+            index.actions.push(ActionEntry { entity: Arc::new(core.clone()), is_read, kinds });
         }
         for env in schema.request_envs() {
             let types = (env.principal().to_string(), env.resource().to_string());
@@ -104,6 +103,11 @@ impl Index {
 
     pub(super) fn action(&self, name: &str) -> Option<ActionId> {
         self.by_name.get(name).copied()
+    }
+
+    #[cfg(test)]
+    pub(super) fn name_of(&self, action: ActionId) -> &str {
+        self.by_name.iter().find(|(_, id)| **id == action).map_or("", |(name, _)| name)
     }
 
     pub(super) fn entry(&self, action: ActionId) -> Option<&ActionEntry> {

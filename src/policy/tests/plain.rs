@@ -53,7 +53,7 @@ pub(super) fn authorizer(bundle: &Bundle, schema: &Schema, question: &Question<'
     let mut entities = Vec::new();
     let principal = principal(bundle, &question.principal, &mut entities);
     let resource = resource(&question.resource, &mut entities);
-    let action = uid("Action", bundle.action_name(question.action));
+    let action = uid("Action", bundle.name_of(question.action));
     let context = Context::from_pairs(context(&question.circumstances)).unwrap();
     let request = Request::new(principal, action, resource, context, Some(schema)).ok()?;
     let entities = Entities::from_entities(entities, Some(schema)).unwrap();
