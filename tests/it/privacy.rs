@@ -7,6 +7,7 @@ mod each;
 mod ids;
 mod observer;
 mod plan;
+mod reads;
 mod routes;
 mod world;
 

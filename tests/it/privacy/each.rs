@@ -66,6 +66,10 @@ async fn play(world: &mut World, nth: usize, stage: Story, theirs: Option<Story>
     }
     look(world, &who, &consent).await;
     for step in THEN {
+        // Whichever version is theirs, ours alone counts.
+        for version in 1..=3 {
+            world.act(&Act::Decide(Decision { if_match: Some(version), ..decision(nth, *step) })).await;
+        }
         world.act(&Act::Decide(decision(nth, *step))).await;
         look(world, &who, &consent).await;
     }

@@ -243,6 +243,24 @@ impl World {
         format!("has to do with eastwind: {}", read.code())
     }
 
+    /// The engineer may read a tenant's data, and does.
+    pub async fn is_read(&self, tenant: &str, support_request: &str) {
+        self.house.allows("vendor/ada", &format!("{tenant}/signInLogs"), support_request).await;
+    }
+
+    /// So many records of nobody's reads, written at once.
+    pub async fn fill_the_log(&self, records: usize) {
+        let question = question("vendor/eve", "read", "northwind/signInLogs", "SR-none");
+        let mut batch = question.clone();
+        batch["evaluations"] = vec![question; records].into();
+        let reply = self.who("tooling").post("/access/v1/evaluations", &batch).await;
+        assert_eq!(
+            (reply.status, reply.json["evaluations"].as_array().map(Vec::len)),
+            (200, Some(records)),
+            "{reply:?}"
+        );
+    }
+
     /// Somebody looks, or tries something; what they are answered is noted.
     pub async fn look(&mut self, look: &Look) -> Reply {
         let mut person = self.who(&look.who).clone();
