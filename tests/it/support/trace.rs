@@ -16,11 +16,14 @@ const CALLS: &str = "trace=openat,write,pwrite64,writev,pwritev,sendto,sendmsg,f
 /// Disks write sectors whole, and those of one write in any order.
 const SECTOR: usize = 512;
 
-/// `command`, so that what it does is written to this file.
-pub fn traced(command: &Command, to: &Path) -> Command {
+/// `command`, so that what it does is written to this file, and so that this goes wrong, as `strace -e inject=` takes it.
+pub fn traced(command: &Command, to: &Path, fault: Option<&str>) -> Command {
     let mut traced = Command::new("strace");
     // `-D`: the program stays our child, which can be told to stop and is killed when a test ends.
     traced.args(["-D", "-f", "-q", "-y", "-s", "16777216", "-e", "signal=none", "-e", CALLS, "-o"]).arg(to);
+    if let Some(fault) = fault {
+        traced.args(["-e", &format!("inject={fault}")]);
+    }
     traced.arg(command.get_program()).args(command.get_args()).stdin(Stdio::null());
     if let Some(folder) = command.get_current_dir() {
         traced.current_dir(folder);
@@ -46,6 +49,8 @@ pub enum Did {
     Cut(PathBuf, usize),
     Removed(PathBuf),
     Synced(PathBuf),
+    /// Was told that the file could not be synced.
+    NotSynced(PathBuf),
     /// Said this on a socket.
     Said(Vec<u8>),
 }
@@ -86,13 +91,15 @@ pub fn read(trace: &Path, process: u32) -> Vec<Call> {
 fn parse(call: &str) -> Option<Did> {
     let (name, rest) = call.split_once('(')?;
     let (arguments, result) = rest.rsplit_once(" = ")?;
-    let result = result.split([' ', '<']).next()?.parse::<i64>().ok().filter(|result| *result >= 0)?;
-    let count = usize::try_from(result).unwrap();
+    let result = result.split([' ', '<']).next()?.parse::<i64>().ok()?;
     // `12</the/path>`, as `-y` shows it.
     let path = || {
         let (_, path) = arguments.split_once('<').unwrap();
         let (path, _) = path.split_once('>').unwrap();
         path.to_owned()
+    };
+    let Ok(count) = usize::try_from(result) else {
+        return matches!(name, "fsync" | "fdatasync").then(|| Did::NotSynced(path().into()));
     };
     let last = || arguments.trim_end().trim_end_matches(')').rsplit(", ").next().unwrap().trim();
     match name {
@@ -170,8 +177,18 @@ pub enum Left {
 #[derive(Debug, Clone, Default)]
 struct Medium {
     durable: Vec<u8>,
-    since: Vec<Call>,
+    since: Vec<(Call, Standing)>,
     named: bool,
+}
+
+/// Where a write stands that others were done before and after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// No sync has covered it yet.
+    Waits,
+    OnDisk,
+    /// Its sync failed. The system holds it for written from then on: no later sync makes up for that.
+    GivenUp,
 }
 
 /// A disk that is being written, call by call.
@@ -186,20 +203,20 @@ impl Disk {
                 self.0.entry(path.clone()).or_default();
             }
             Did::Wrote(path, ..) | Did::Cut(path, _) => {
-                self.0.entry(path.clone()).or_default().since.push(call.clone());
+                self.0.entry(path.clone()).or_default().since.push((call.clone(), Standing::Waits));
             }
             Did::Synced(path) => {
                 if let Some(medium) = self.0.get_mut(path) {
-                    // A sync covers what had returned when it began.
-                    let (covered, later) = medium.since.drain(..).partition(|write| write.returned < call.began);
-                    medium.since = later;
-                    for write in covered {
-                        do_to(&mut medium.durable, &write.did);
-                    }
+                    medium.settle(call, Standing::OnDisk);
                 } else {
                     for (_, medium) in self.0.iter_mut().filter(|(file, _)| file.parent() == Some(path)) {
                         medium.named = true;
                     }
+                }
+            }
+            Did::NotSynced(path) => {
+                if let Some(medium) = self.0.get_mut(path) {
+                    medium.settle(call, Standing::GivenUp);
                 }
             }
             // The worst case is that a removal is not on the disk yet; what it left behind is judged like all else.
@@ -215,10 +232,24 @@ impl Disk {
 }
 
 impl Medium {
+    /// A sync, or one that failed, covers what had returned when it began.
+    fn settle(&mut self, sync: &Call, standing: Standing) {
+        for (write, stands) in &mut self.since {
+            if *stands == Standing::Waits && write.returned < sync.began {
+                *stands = standing;
+            }
+        }
+        let sure = self.since.iter().take_while(|(_, standing)| *standing == Standing::OnDisk).count();
+        for (write, _) in self.since.drain(..sure) {
+            do_to(&mut self.durable, &write.did);
+        }
+    }
+
     fn after(&self, left: Left, dice: &mut Rng) -> Vec<u8> {
         let mut bytes = self.durable.clone();
-        for Call { did, .. } in &self.since {
+        for (Call { did, .. }, standing) in &self.since {
             match left {
+                _ if *standing == Standing::OnDisk => do_to(&mut bytes, did),
                 Left::Nothing => {}
                 Left::Everything => do_to(&mut bytes, did),
                 Left::Pieces => do_partly(&mut bytes, did, dice),
@@ -232,7 +263,7 @@ fn do_to(bytes: &mut Vec<u8>, did: &Did) {
     match did {
         Did::Wrote(_, at, written) => put(bytes, at.unwrap_or(bytes.len()), written),
         Did::Cut(_, len) => bytes.resize(*len, 0),
-        Did::Made(_) | Did::Removed(_) | Did::Synced(_) | Did::Said(_) => {}
+        Did::Made(_) | Did::Removed(_) | Did::Synced(_) | Did::NotSynced(_) | Did::Said(_) => {}
     }
 }
 
@@ -251,7 +282,7 @@ fn do_partly(bytes: &mut Vec<u8>, did: &Did, dice: &mut Rng) {
             }
         }
         Did::Cut(..) if dice.bool() => do_to(bytes, did),
-        Did::Cut(..) | Did::Made(_) | Did::Removed(_) | Did::Synced(_) | Did::Said(_) => {}
+        Did::Cut(..) | Did::Made(_) | Did::Removed(_) | Did::Synced(_) | Did::NotSynced(_) | Did::Said(_) => {}
     }
 }
 
