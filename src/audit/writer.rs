@@ -186,7 +186,7 @@ impl Shared {
             return Err(io::Error::other("it is closed"));
         }
         if self.misplaced.load(Ordering::Relaxed) {
-            return Err(Self::misplaced());
+            return Err(self.misplaced());
         }
         if self.syncing.hangs() {
             // The promise of the interval is not kept.
@@ -335,12 +335,17 @@ impl Shared {
     fn look_for_the_file(&self) {
         let misplaced = !std::fs::metadata(&self.path).is_ok_and(|there| (there.dev(), there.ino()) == self.opened);
         if self.misplaced.swap(misplaced, Ordering::Relaxed) != misplaced && misplaced {
-            self.outage(&mut self.file.lock(), &Self::misplaced(), 0);
+            self.outage(&mut self.file.lock(), &self.misplaced(), 0);
         }
     }
 
-    fn misplaced() -> io::Error {
-        io::Error::other("it was moved or removed; put it back, or restart")
+    fn misplaced(&self) -> io::Error {
+        match std::fs::metadata(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                io::Error::new(error.kind(), format!("it cannot be reached: {error}"))
+            }
+            Ok(_) | Err(_) => io::Error::other("it was moved or removed; put it back, or restart"),
+        }
     }
 
     /// Returns when there may be something to write or sync, and whether it is for the last time.

@@ -8,4 +8,5 @@ mod kill;
 mod power;
 mod refused;
 mod signals;
+mod taken;
 mod token;

@@ -53,6 +53,9 @@ impl Place {
     pub(super) fn check(self, path: &Path) -> Result<(), Trouble> {
         match std::fs::metadata(path) {
             Ok(there) if Self::of(&there) == self => Ok(()),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Trouble::Unstorable(format!("`{}` cannot be reached: {error}", path.display())))
+            }
             Ok(_) | Err(_) => {
                 let moved = format!("`{}` was moved or replaced; put it back, or restart", path.display());
                 Err(Trouble::Unstorable(moved))

@@ -14,16 +14,21 @@ use crate::support::Reply;
 use crate::support::process::{Sidecar, Site, pause};
 
 /// Some of a process's calls on one file fail, or hang, until this is dropped.
-struct Fault(Child);
+pub(super) struct Fault(Child);
 
 impl Fault {
     /// `fault` as `strace -e inject=` takes it.
     fn on(sidecar: &Sidecar, file: &Path, fault: &str) -> Self {
-        let said = file.with_extension("strace");
+        Self::on_all(sidecar, &[file], fault)
+    }
+
+    /// The same, on each of these files.
+    pub(super) fn on_all(sidecar: &Sidecar, files: &[&Path], fault: &str) -> Self {
+        let said = files[0].with_extension("strace");
         let strace = Command::new("strace")
             .args(["-f", "-e", "signal=none", "-p", &sidecar.child.id().to_string(), "-e"])
-            .args([&format!("inject={fault}"), "-o", "/dev/null", "-P"])
-            .arg(file)
+            .args([&format!("inject={fault}"), "-o", "/dev/null"])
+            .args(files.iter().flat_map(|file| [Path::new("-P"), file]))
             .stderr(Stdio::from(std::fs::File::create(&said).unwrap()))
             .spawn()
             .expect("this test needs strace: ./test installs it");
@@ -46,7 +51,7 @@ impl Drop for Fault {
 }
 
 /// Nothing that is asked while the log cannot be written is allowed, or changes anything.
-async fn nothing_is_answered(people: &People, approval: &str, told: &str) {
+pub(super) async fn nothing_is_answered(people: &People, approval: &str, told: &str) {
     for _ in 0..2 {
         let read = people.may_read("SR-1").await.unwrap();
         assert_eq!((read.status, read.code(), read.decision()), (503, "log_unavailable", false), "{told}: {read:?}");
