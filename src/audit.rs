@@ -13,6 +13,7 @@ mod blocks;
 mod entry;
 mod error;
 mod file;
+mod find;
 mod log;
 mod marks;
 mod outcome;
@@ -26,7 +27,7 @@ mod sink;
 mod tests;
 mod writer;
 
-pub use entry::{Asked, DecisionId, DecisionIds, WorkflowRecord};
+pub use entry::{Asked, DecisionId, DecisionIds, NoDecisionId, WorkflowRecord};
 pub(crate) use entry::{push_json, write_head};
 pub use error::LogError;
 pub use log::{DecisionLog, MAX_LINE_BYTES, Ticket};

@@ -6,12 +6,16 @@
 mod answer;
 mod cache;
 mod decide;
+mod explanation;
 mod question;
 mod record;
+mod recorded;
 #[cfg(test)]
 mod tests;
 
 pub use answer::{Answer, PolicyRef, Reason, policies_of, reason_of};
 pub use decide::{Decided, Decisions, Undecided};
+pub use explanation::{Explained, ExplainedCondition, ExplainedPolicy, explain};
 pub use question::{InvalidQuestion, ReadQuestion};
 pub use record::Recorded;
+pub use recorded::DecisionRecord;

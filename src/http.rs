@@ -8,6 +8,7 @@ mod authenticate;
 mod body;
 mod consents;
 mod evaluation;
+mod explanations;
 mod health;
 mod opening;
 mod page;

@@ -7,11 +7,14 @@ mod absent;
 mod change;
 mod commands;
 mod error;
+mod explanation;
 mod judge;
 mod may;
 mod views;
 
 use std::sync::Arc;
+
+use tokio::sync::Semaphore;
 
 use crate::audit::{DecisionIds, DecisionLog};
 use crate::clock::Clock;
@@ -21,6 +24,7 @@ use crate::store::Store;
 pub use change::{Answered, Once, Render, Rendered};
 pub use commands::{ConsentCommand, NewRequest, Precise, SupportRequestCommand};
 pub use error::{Denied, WorkflowError};
+pub use explanation::{FactsUsed, ReadExplanation, ToldTo};
 pub use judge::{Judge, Judgement};
 pub use may::{MayQuestion, Subject, Target};
 pub use views::{ConsentList, ConsentView, Page, SeenConsent};
@@ -31,6 +35,8 @@ pub struct Workflow {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     judge: Judge,
+    /// Room for those who search the decision log: each reads a part of it.
+    searches: Arc<Semaphore>,
 }
 
 impl Workflow {
@@ -44,7 +50,7 @@ impl Workflow {
         ids: Arc<DecisionIds>,
     ) -> Self {
         let judge = Judge::new(policies, Arc::clone(&clock), log, ids);
-        Self { store, clock, judge }
+        Self { store, clock, judge, searches: Arc::new(Semaphore::new(explanation::SEARCHES_AT_ONCE)) }
     }
 
     /// The store's health, for readiness.

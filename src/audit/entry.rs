@@ -3,6 +3,7 @@
 use std::fmt;
 use std::fmt::Write as _;
 use std::hash::{BuildHasher, RandomState};
+use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::Serialize;
@@ -20,6 +21,23 @@ pub struct DecisionId {
 impl fmt::Display for DecisionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}{:016x}", self.high, self.low)
+    }
+}
+
+/// This is no decision id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a decision id is 32 hexadecimal digits, in lower case")]
+pub struct NoDecisionId;
+
+impl FromStr for DecisionId {
+    type Err = NoDecisionId;
+
+    fn from_str(text: &str) -> Result<Self, NoDecisionId> {
+        let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let halves = text.split_at_checked(16).filter(|_| text.len() == 32 && text.as_bytes().iter().all(is_digit));
+        let (high, low) = halves.ok_or(NoDecisionId)?;
+        let half = |digits: &str| u64::from_str_radix(digits, 16).map_err(|_| NoDecisionId);
+        Ok(Self { high: half(high)?, low: half(low)? })
     }
 }
 

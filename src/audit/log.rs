@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::entry::DecisionId;
 use super::error::LogError;
 use super::file::{self, OpenedFile};
 use super::marks;
@@ -22,7 +23,7 @@ use super::settings::{DecisionLogSettings, LogMode};
 use super::sink::{FileSink, Sink, write_all};
 use super::writer::{FileState, PATIENCE, Shared, UnderWay};
 use crate::clock::Clock;
-use crate::model::TenantId;
+use crate::model::{TenantId, Timestamp};
 
 /// The longest record that is taken, in bytes without the line break.
 pub const MAX_LINE_BYTES: usize = 1024 * 1024;
@@ -211,6 +212,33 @@ impl DecisionLog {
         matches: &dyn Fn(&ReadRecord) -> bool,
     ) -> Result<(Vec<ReadRecord>, Option<Position>), LogError> {
         self.shared.index.read_back(tenant, before, limit, matches)
+    }
+
+    /// The allowed read of this tenant's data that was decided under this id. One call looks through the tenant's newest
+    /// 4,000 reads, or, with a time, through 4,000 from just after that time back. What others did has no part in it (R19).
+    ///
+    /// Reads the file: call it where blocking is allowed.
+    ///
+    /// # Errors
+    /// As [`DecisionLog::read_back`].
+    pub fn find_read(
+        &self,
+        tenant: &TenantId,
+        id: &DecisionId,
+        near: Option<Timestamp>,
+    ) -> Result<Option<ReadRecord>, LogError> {
+        self.shared.index.find_read(tenant, &id.to_string(), near)
+    }
+
+    /// The line that records this decision. Ids stand in no order: one call looks through the log's last 64 MiB, or, with
+    /// a time, through 64 MiB from just before that time on.
+    ///
+    /// Reads the file: call it where blocking is allowed. Only what is written can be seen.
+    ///
+    /// # Errors
+    /// [`LogError::Unreadable`].
+    pub fn find(&self, id: &DecisionId, near: Option<Timestamp>) -> Result<Option<String>, LogError> {
+        self.shared.index.find(&id.to_string(), near)
     }
 
     /// Whether records can be written, as far as known; an error is the reason why not. For readiness: never waits.

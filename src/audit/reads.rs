@@ -11,15 +11,19 @@ use parking_lot::Mutex;
 
 use super::blocks::{Block, Blocks};
 use super::error::LogError;
+use super::find::{DISORDER_MS, find};
 use super::pending::ReadNote;
 use super::record::{self, Position, ReadRecord};
 use super::scan::scan;
-use crate::model::TenantId;
+use crate::model::{TenantId, Timestamp};
 
 /// How many of the tenant's reads one call of [`ReadIndex::read_back`] looks through. They stand in as many blocks at
 /// most, about 128 MiB. Blocks are not what is counted: how many there are depends on what others did meanwhile, and where
 /// a page ends must not tell of that (R19).
 pub(super) const READS_PER_CALL: usize = 2_000;
+
+/// How many calls of [`ReadIndex::read_back`] one search for a read makes.
+const CALLS_PER_SEARCH: usize = 2;
 
 /// What is scanned while the writer waits, so that the scan catches up with a busy log: about a millisecond.
 const LAST_STRETCH_BYTES: u64 = 1024 * 1024;
@@ -132,6 +136,54 @@ impl ReadIndex {
             }
         }
         Ok((found, None))
+    }
+
+    /// A tenant's allowed read by its decision's id; see [`super::DecisionLog::find_read`].
+    pub(super) fn find_read(
+        &self,
+        tenant: &TenantId,
+        id: &str,
+        near: Option<Timestamp>,
+    ) -> Result<Option<ReadRecord>, LogError> {
+        let mut before = match near {
+            Some(near) => self.first_behind(tenant, near.plus_millis(DISORDER_MS))?,
+            None => None,
+        };
+        for _ in 0..CALLS_PER_SEARCH {
+            let (mut found, next) = self.read_back(tenant, before, 1, &|read| read.decision_id == id)?;
+            match (found.pop(), next) {
+                (Some(read), _) => return Ok(Some(read)),
+                (None, None) => return Ok(None),
+                (None, Some(next)) => before = Some(next),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first of the tenant's reads that is later than this time, none when all are earlier.
+    fn first_behind(&self, tenant: &TenantId, time: Timestamp) -> Result<Option<Position>, LogError> {
+        let newest = |before: Option<u64>| -> Result<Option<ReadRecord>, LogError> {
+            Ok(self.read_back(tenant, before.map(Position::from_u64), 1, &|_| true)?.0.pop())
+        };
+        let is_later = |read: &ReadRecord| read.time.parse::<Timestamp>().is_ok_and(|at| at > time);
+        let Some(last) = newest(None)?.filter(is_later) else { return Ok(None) };
+        // Every read up to `low` is early enough, and those from `high` on are not.
+        let (mut low, mut high) = (0, last.position.as_u64());
+        while high - low > 1 {
+            let middle = low + (high - low) / 2;
+            if newest(Some(middle + 1))?.is_some_and(|read| is_later(&read)) {
+                high = middle;
+            } else {
+                low = middle;
+            }
+        }
+        Ok(Some(Position::from_u64(high)))
+    }
+
+    /// The line that records a decision; see [`super::DecisionLog::find`].
+    pub(super) fn find(&self, id: &str, near: Option<Timestamp>) -> Result<Option<String>, LogError> {
+        let log_end = self.seen.lock().log_end;
+        find(&self.file, log_end, id, near).map_err(|error| self.unreadable(&error.to_string()))
     }
 
     fn blocks_of(&self, tenant: &TenantId, before: u64) -> Result<Vec<Block>, LogError> {

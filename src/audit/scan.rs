@@ -10,13 +10,13 @@ use super::pending::ReadNote;
 use super::record;
 use crate::model::TenantId;
 
-const BUFFER_BYTES: usize = 256 * 1024;
+pub(super) const BUFFER_BYTES: usize = 256 * 1024;
 
 /// A stretch of the file; reading it does not move the place at which others read.
-struct Stretch<'a> {
-    file: &'a File,
-    at: u64,
-    end: u64,
+pub(super) struct Stretch<'a> {
+    pub(super) file: &'a File,
+    pub(super) at: u64,
+    pub(super) end: u64,
 }
 
 impl Read for Stretch<'_> {

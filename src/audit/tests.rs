@@ -12,6 +12,7 @@ use crate::clock::{Clock, ManualClock};
 use crate::model::{TenantId, Timestamp};
 
 mod failing;
+mod finding;
 mod hanging;
 mod reading;
 mod writing;

@@ -9,7 +9,7 @@ use super::record::record_tail;
 use crate::audit::{DecisionId, DecisionIds};
 use crate::clock::Clock;
 use crate::model::{AccessFacts, CaseFacts, Timestamp};
-use crate::policy::{Bundle, Circumstances, Policies, Principal, Question, ReadFacts, Resource, Verdict};
+use crate::policy::{Bundle, Policies, Verdict};
 use crate::replica::{LiveCase, NotFresh, Replica};
 use crate::store::Seq;
 
@@ -117,20 +117,8 @@ fn evaluate(
 ) -> (Answer, bool) {
     let case: Option<&CaseFacts> = facts.map(|facts| &facts.facts);
     let access_request = case.and_then(|case| case.access_request_for(question.tenant));
-    let (verdict, cacheable, is_read) = match bundle.action(question.verb) {
-        Some(action) => {
-            let asked = Question {
-                principal: Principal::Engineer(question.engineer),
-                action,
-                resource: Resource::DiagnosticData {
-                    id: question.resource,
-                    tenant: question.tenant,
-                    category: question.category,
-                },
-                circumstances: Circumstances::Read { facts: ReadFacts { case, access_request }, now },
-            };
-            (bundle.evaluate(&asked), bundle.is_cacheable(&asked), bundle.is_read(action))
-        }
+    let (verdict, cacheable, is_read) = match question.to_policies(bundle, case, now) {
+        Some(asked) => (bundle.evaluate(&asked), bundle.is_cacheable(&asked), bundle.is_read(asked.action)),
         // A verb that the schema does not know: no policy can speak of it (R1).
         None => (Verdict::default(), true, false),
     };

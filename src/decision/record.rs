@@ -41,6 +41,7 @@ pub(super) fn record_tail(question: &ReadQuestion<'_>, answer: &Answer, determin
     #[derive(Serialize)]
     struct Tail<'a> {
         evaluation: &'a str,
+        evaluated_at: String,
         subject: &'a str,
         subject_type: &'static str,
         action: &'a str,
@@ -61,6 +62,7 @@ pub(super) fn record_tail(question: &ReadQuestion<'_>, answer: &Answer, determin
     }
     let tail = Tail {
         evaluation: &answer.evaluation,
+        evaluated_at: answer.evaluated_at.to_string(),
         subject: question.engineer,
         subject_type: "SupportEngineer",
         action: question.verb,

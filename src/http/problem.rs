@@ -193,6 +193,9 @@ impl From<WorkflowError> for Problem {
                 Self::new(StatusCode::CONFLICT, "busy", "others are changing this at the same moment: try again")
             }
             WorkflowError::Unrecorded(error) => unrecorded(&error),
+            WorkflowError::LogUnreadable(error) => {
+                Self::unavailable(error.code(), "the decision log cannot be read now: ask again in a few seconds")
+            }
             WorkflowError::Unavailable(cause) => {
                 tracing::error!(cause, "the store is unavailable");
                 Self::unavailable("store_unavailable", "the store cannot be used now; nothing was changed")

@@ -19,7 +19,8 @@ use super::problem::Problem;
 use super::views::PageView;
 use super::{Edge, Entrance, Via};
 use super::{
-    access_requests, audit_log, body, consents, evaluation, health, page, precise, rest, support_requests, tenants,
+    access_requests, audit_log, body, consents, evaluation, explanations, health, page, precise, rest,
+    support_requests, tenants,
 };
 use crate::identity::Caller;
 use crate::model::InvalidId;
@@ -75,6 +76,7 @@ fn workflow() -> Router<Entrance> {
         .route("/v1/consents/{id}/revoke", post(consents::revoke))
         .route("/v1/audit-log", get(audit_log::list))
         .route("/v1/audit-log/reads", get(audit_log::reads))
+        .route("/v1/decisions/{id}/explanation", get(explanations::explain))
         .layer(middleware::from_fn(private_and_named))
 }
 

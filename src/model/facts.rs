@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessRequest, AccessRequestId, Consent, ConsentId, ConsentStatus, PersonId, Scope, SubmittedIn, SupportRequest,
-    TenantId, Timestamp,
+    AccessRequest, AccessRequestId, Consent, ConsentId, ConsentStatus, InvalidId, PersonId, Scope, SubmittedIn,
+    SupportRequest, TenantId, Timestamp,
 };
 
 /// What a read under this support request depends on.
@@ -108,6 +108,37 @@ impl CaseFacts {
         self.access_requests.iter().find(|facts| facts.resource_tenant.as_str() == resource_tenant)
     }
 
+    /// The facts as the people of a tenant may know them of a read of its data that was allowed (R18, R19). Of their own
+    /// part they know everything. Of the other tenant's they know what the allow tells, that it has approved: its name,
+    /// its settings and how far its consent goes are left out, and so is every access request for a third tenant's data.
+    ///
+    /// # Errors
+    /// None: the names that stand for what is left out are names.
+    pub fn as_told_to(&self, tenant: &TenantId) -> Result<Self, InvalidId> {
+        let own = self.access_requests.iter().filter(|request| request.resource_tenant == *tenant);
+        if self.tenant == *tenant {
+            return Ok(Self { access_requests: own.cloned().collect(), ..self.clone() });
+        }
+        let other = ["another-tenant", "the-other-tenant"].into_iter().find(|name| *name != tenant.as_str());
+        let approved = ConsentFacts {
+            id: ConsentId::new("another-tenants-consent")?,
+            status: ConsentStatus::Approved,
+            scope: Scope::WHOLE,
+        };
+        let as_told = |request: &AccessFacts| AccessFacts {
+            support_request_tenant: request.support_request_tenant.as_ref().map(|_| approved.clone()),
+            ..request.clone()
+        };
+        Ok(Self {
+            tenant: TenantId::new(other.unwrap_or_default())?,
+            submitted_in: SubmittedIn::AdminCenter,
+            advanced_diagnostic_information: false,
+            access_requests: own.map(as_told).collect(),
+            open: self.open,
+            assignee: self.assignee.clone(),
+        })
+    }
+
     /// Takes an access request in: in place of its own earlier state, or of an older request for the same tenant.
     #[must_use]
     pub fn with_access_request(&self, facts: AccessFacts) -> Self {
@@ -136,6 +167,68 @@ impl CaseFacts {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn consent(id: &str, status: ConsentStatus, until: Option<i64>) -> ConsentFacts {
+        let scope = Scope { until: until.map(Timestamp::from_millis), ..Scope::WHOLE };
+        ConsentFacts { id: id.parse().unwrap(), status, scope }
+    }
+
+    fn case(tenant: &str, advanced: bool, requests: Vec<AccessFacts>) -> CaseFacts {
+        CaseFacts {
+            tenant: tenant.parse().unwrap(),
+            open: true,
+            assignee: Some("vendor/ada".parse().unwrap()),
+            submitted_in: if advanced { SubmittedIn::AdminCenter } else { SubmittedIn::OtherPortal },
+            advanced_diagnostic_information: advanced,
+            access_requests: requests.into(),
+        }
+    }
+
+    fn request(of: &str, other: Option<ConsentFacts>, own: ConsentFacts) -> AccessFacts {
+        AccessFacts {
+            id: format!("ar-{of}").parse().unwrap(),
+            resource_tenant: of.parse().unwrap(),
+            created_at: Timestamp::from_millis(0),
+            support_request_tenant: other,
+            resource_tenant_consent: own,
+        }
+    }
+
+    // R19
+    #[test]
+    fn what_a_tenant_is_told_does_not_depend_on_the_other_tenants_part() {
+        use ConsentStatus::{Approved, Pending, Revoked};
+        let own = || consent("co-own", Approved, Some(77));
+        let told = |tenant: &str, advanced, other, third: &[&str]| {
+            let mut requests = vec![request("fabrikam", Some(other), own())];
+            requests.extend(third.iter().map(|of| request(of, Some(own()), consent("co-third", Revoked, None))));
+            case(tenant, advanced, requests).as_told_to(&"fabrikam".parse().unwrap()).unwrap()
+        };
+        let one = told("contoso", true, consent("co-1", Approved, None), &["northwind"]);
+        let two = told("eastwind", false, consent("co-2", Pending, Some(5)), &[]);
+        assert_eq!(one, two);
+        let text = serde_json::to_string(&one).unwrap();
+        for word in ["contoso", "eastwind", "northwind", "co-1", "co-2", "co-third"] {
+            assert!(!text.contains(word), "{text}");
+        }
+        // Its own part is there, and a name that is not its own.
+        assert_eq!(one.access_request_for("fabrikam").unwrap().resource_tenant_consent, own());
+        assert_ne!(one.tenant.as_str(), "fabrikam");
+        let namesake = case("contoso", true, Vec::new()).as_told_to(&"another-tenant".parse().unwrap()).unwrap();
+        assert_ne!(namesake.tenant.as_str(), "another-tenant");
+    }
+
+    #[test]
+    fn of_its_own_support_request_a_tenant_is_told_everything_but_what_others_consented_to() {
+        let own = request("contoso", None, consent("co-own", ConsentStatus::Approved, None));
+        let other = request(
+            "fabrikam",
+            Some(own.resource_tenant_consent.clone()),
+            consent("co-2", ConsentStatus::Revoked, None),
+        );
+        let told = case("contoso", false, vec![other, own.clone()]).as_told_to(&"contoso".parse().unwrap()).unwrap();
+        assert_eq!(told, case("contoso", false, vec![own]));
+    }
 
     #[test]
     fn the_next_change_of_the_facts_lies_after_now() {

@@ -187,6 +187,19 @@ impl Bundle {
         self.policies.get(usize::from(place))
     }
 
+    /// The policy's text with its annotations, as its author wrote it.
+    #[must_use]
+    pub fn text_of(&self, policy: &PolicyInfo) -> &str {
+        let file = self.source.policies.iter().find(|file| file.name == policy.place.file);
+        let known = self.policy_set.policy(&PolicyId::new(&policy.id));
+        let text = file.zip(known).and_then(|(file, known)| {
+            let core: &cedar_policy_core::ast::Policy = known.as_ref();
+            let span = core.loc()?.span;
+            file.text.get(span.offset()..span.offset() + span.len())
+        });
+        text.unwrap_or_default()
+    }
+
     pub(super) fn index(&self) -> &Index {
         &self.index
     }

@@ -55,11 +55,13 @@ pub enum WorkflowAction {
     RegisterTenant,
     /// R20.
     ListOwnRequests,
+    /// A reviewer's asking why a read was decided so.
+    ExplainDecisions,
 }
 
 impl WorkflowAction {
     /// Every one: a bundle whose schema lacks one is refused.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::CreateAccessRequest,
         Self::ViewAccessRequest,
         Self::CancelAccessRequest,
@@ -77,6 +79,7 @@ impl WorkflowAction {
         Self::ManageSupportRequests,
         Self::RegisterTenant,
         Self::ListOwnRequests,
+        Self::ExplainDecisions,
     ];
 
     /// The name in schema, policies and logs.
@@ -100,10 +103,11 @@ impl WorkflowAction {
             Self::ManageSupportRequests => "manageSupportRequests",
             Self::RegisterTenant => "registerTenant",
             Self::ListOwnRequests => "listOwnRequests",
+            Self::ExplainDecisions => "explainDecisions",
         }
     }
 
-    /// Whether a person does this as a support engineer of the vendor, rather than as a user of their tenant.
+    /// Whether a person does this as one of the vendor's people, rather than as a user of their tenant.
     #[must_use]
     pub const fn is_engineers(self) -> bool {
         match self {
@@ -112,7 +116,8 @@ impl WorkflowAction {
             | Self::CancelAccessRequest
             | Self::ViewSupportRequest
             | Self::EvaluateAsEngineer
-            | Self::ListOwnRequests => true,
+            | Self::ListOwnRequests
+            | Self::ExplainDecisions => true,
             Self::ApproveConsent
             | Self::RejectConsent
             | Self::NarrowConsent
@@ -143,11 +148,13 @@ pub enum EndpointName {
     Ticketing,
     /// An engineer's own lists.
     Requests,
+    /// Why reads were decided as they were.
+    Explanations,
 }
 
 impl EndpointName {
     /// Every one.
-    pub const ALL: [Self; 3] = [Self::Decisions, Self::Ticketing, Self::Requests];
+    pub const ALL: [Self; 4] = [Self::Decisions, Self::Ticketing, Self::Requests, Self::Explanations];
 
     /// The endpoint of this name.
     #[must_use]
@@ -162,6 +169,7 @@ impl EndpointName {
             Self::Decisions => "decisions",
             Self::Ticketing => "ticketing",
             Self::Requests => "requests",
+            Self::Explanations => "explanations",
         }
     }
 }
@@ -286,7 +294,8 @@ impl Circumstances<'_> {
             | WorkflowAction::ReadAuditLog
             | WorkflowAction::ManageSupportRequests
             | WorkflowAction::RegisterTenant
-            | WorkflowAction::ListOwnRequests => Self::Nothing,
+            | WorkflowAction::ListOwnRequests
+            | WorkflowAction::ExplainDecisions => Self::Nothing,
         }
     }
 }

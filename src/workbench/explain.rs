@@ -1,99 +1,24 @@
-//! Explaining an answer: what decided, what each condition came to and on which facts, and for a denial what is missing.
+//! Explaining an answer: what was answered, and the policies behind it.
 
 use serde::Serialize;
 
 use super::run::Given;
-use crate::policy::{Bundle, Effect, PolicyTrace, Truth, Verdict};
-
-/// One condition, explained.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ExplainedCondition {
-    /// Its text.
-    pub text: String,
-    /// The line it begins at; none for what the policy's scope asks.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub line: Option<usize>,
-    /// `true`, `false`, or why it cannot be told.
-    pub truth: String,
-    /// The facts it read, with their values.
-    pub facts: Vec<(String, String)>,
-}
-
-/// One policy, explained.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ExplainedPolicy {
-    /// Its id.
-    pub id: String,
-    /// Permit or forbid.
-    pub effect: Effect,
-    /// The rules it expresses.
-    pub rules: Vec<String>,
-    /// Its reason, in a sentence.
-    pub reason: String,
-    /// Its file.
-    pub file: String,
-    /// The line it begins at.
-    pub line: usize,
-    /// Whether it holds.
-    pub holds: bool,
-    /// Its conditions.
-    pub conditions: Vec<ExplainedCondition>,
-    /// Of a permit that does not hold: the conditions that would have to be otherwise, by their place in `conditions`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub unmet: Vec<usize>,
-}
+pub use crate::decision::ExplainedPolicy;
+use crate::decision::{self, Explained};
+use crate::policy::{Bundle, PolicyTrace, Verdict};
 
 /// An answer, explained.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Explanation {
     /// The answer.
     pub answer: Given,
-    /// The policies that made it so.
-    pub determining: Vec<ExplainedPolicy>,
-    /// For a denial: the permits that could apply, the one that lacks least first.
-    pub nearest_permits: Vec<ExplainedPolicy>,
+    /// The policies behind it.
+    #[serde(flatten)]
+    pub policies: Explained,
 }
 
 /// Explains an answer by what each policy came to.
 #[must_use]
 pub fn explain(bundle: &Bundle, verdict: &Verdict, traces: &[PolicyTrace<'_>]) -> Explanation {
-    let answer = Given::of(bundle, verdict);
-    let failed = |id: &str| answer.failed.iter().any(|(failed, _)| failed == id);
-    let decided = |trace: &&PolicyTrace<'_>| answer.because.contains(&trace.policy.id) || failed(&trace.policy.id);
-    let determining: Vec<_> = traces.iter().filter(decided).map(|trace| explained(bundle, trace)).collect();
-    let mut nearest_permits: Vec<_> = if verdict.allowed {
-        Vec::new()
-    } else {
-        let permits = traces.iter().filter(|trace| trace.policy.effect == Effect::Permit);
-        permits.map(|trace| explained(bundle, trace)).collect()
-    };
-    nearest_permits.sort_by_key(|permit| permit.unmet.len());
-    Explanation { answer, determining, nearest_permits }
-}
-
-fn explained(bundle: &Bundle, trace: &PolicyTrace<'_>) -> ExplainedPolicy {
-    let policy = trace.policy;
-    let source = bundle.source().policies.iter().find(|file| file.name == policy.place.file);
-    let line = |at: usize| crate::policy::Place::of("", source.map_or("", |file| &file.text), at).line;
-    let conditions = trace.conditions.iter().map(|condition| ExplainedCondition {
-        text: condition.text.clone(),
-        line: condition.span.as_ref().map(|span| line(span.start)),
-        truth: match &condition.truth {
-            Truth::True => "true".to_owned(),
-            Truth::False => "false".to_owned(),
-            Truth::Failed(error) => format!("cannot be told: {error}"),
-        },
-        facts: condition.facts.clone(),
-    });
-    ExplainedPolicy {
-        id: policy.id.clone(),
-        effect: policy.effect,
-        rules: policy.rules.clone(),
-        reason: policy.reason.clone(),
-        file: policy.place.file.clone(),
-        line: policy.place.line,
-        holds: trace.truth == Truth::True,
-        conditions: conditions.collect(),
-        unmet: if policy.effect == Effect::Permit { trace.unmet.clone() } else { Vec::new() },
-    }
+    Explanation { answer: Given::of(bundle, verdict), policies: decision::explain(bundle, verdict, traces) }
 }

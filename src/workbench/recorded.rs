@@ -7,11 +7,11 @@ use std::collections::HashMap;
 use std::io::BufRead;
 
 use cedar_policy::EntityUid;
-use serde::Deserialize;
 use serde_json::Value;
 use toml::Table;
 
 use super::suite::{AskContext, Expected, Wanted};
+use crate::decision::DecisionRecord;
 use crate::model::{CaseFacts, ConsentFacts, LISTED_AFTER_END_MS, Timestamp};
 
 /// A decision of the log.
@@ -35,49 +35,6 @@ pub struct RecordedDecision {
     pub question: Result<Wanted, String>,
 }
 
-/// What every record of a decision holds.
-#[derive(Deserialize)]
-struct Line {
-    #[serde(rename = "type")]
-    kind: String,
-    #[serde(default)]
-    decision_id: String,
-    #[serde(default)]
-    time: String,
-    #[serde(default)]
-    cached: bool,
-    #[serde(default)]
-    evaluation: Option<String>,
-    #[serde(default)]
-    subject_type: String,
-    #[serde(default)]
-    subject: String,
-    #[serde(default)]
-    subject_roles: Vec<String>,
-    #[serde(default)]
-    subject_app_roles: Vec<String>,
-    #[serde(default)]
-    subject_vendor: bool,
-    #[serde(default)]
-    action: String,
-    #[serde(default)]
-    resource_type: String,
-    #[serde(default)]
-    resource: String,
-    #[serde(default)]
-    support_request: Option<String>,
-    #[serde(default)]
-    decision: bool,
-    #[serde(default)]
-    code: String,
-    #[serde(default)]
-    policies: Vec<String>,
-    #[serde(default)]
-    policy_version: String,
-    #[serde(default)]
-    facts: Option<Value>,
-}
-
 /// Reads a decision log from its beginning, decision by decision.
 #[derive(Debug)]
 pub struct Log<R> {
@@ -93,7 +50,7 @@ impl<R: BufRead> Log<R> {
         Self { lines: reader.lines(), number: 0, evaluations: HashMap::new() }
     }
 
-    fn decision(&mut self, line: Line) -> RecordedDecision {
+    fn decision(&mut self, line: DecisionRecord) -> RecordedDecision {
         let facts = match (line.cached, &line.evaluation) {
             (true, Some(evaluation)) => match self.evaluations.get(evaluation) {
                 Some(facts) => Ok(facts.clone()),
@@ -136,8 +93,8 @@ impl<R: BufRead> Iterator for Log<R> {
             let wrong = |error: serde_json::Error| {
                 std::io::Error::new(std::io::ErrorKind::InvalidData, format!("line {}: {error}", self.number))
             };
-            match serde_json::from_str::<Line>(&text) {
-                Ok(line) if line.kind == "decision" => return Some(Ok(self.decision(line))),
+            match serde_json::from_str::<DecisionRecord>(&text) {
+                Ok(line) if line.is_decision() => return Some(Ok(self.decision(line))),
                 // What the log says of itself.
                 Ok(_) => {}
                 Err(error) => return Some(Err(wrong(error))),
@@ -146,7 +103,7 @@ impl<R: BufRead> Iterator for Log<R> {
     }
 }
 
-fn wanted(line: &Line, facts: Option<&Value>, time: Timestamp) -> Result<Wanted, String> {
+fn wanted(line: &DecisionRecord, facts: Option<&Value>, time: Timestamp) -> Result<Wanted, String> {
     let mut world = Table::new();
     world.insert("time".to_owned(), time.to_string().into());
     let mut context = AskContext { support_request: line.support_request.clone(), ..AskContext::default() };
@@ -215,7 +172,12 @@ fn consent(consent: &ConsentFacts) -> Table {
 
 /// The facts of a decision in the workflow, as a policy test writes them. Whatever a decision did not depend on has a
 /// made-up name.
-fn workflow_facts(line: &Line, facts: &Value, world: &mut Table, context: &mut AskContext) -> Result<(), String> {
+fn workflow_facts(
+    line: &DecisionRecord,
+    facts: &Value,
+    world: &mut Table,
+    context: &mut AskContext,
+) -> Result<(), String> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
     let circumstances = &facts["circumstances"];
     if let Some(tenant) = text(&circumstances["resource_tenant"]) {
@@ -253,7 +215,7 @@ fn workflow_facts(line: &Line, facts: &Value, world: &mut Table, context: &mut A
     Ok(())
 }
 
-fn access_request(line: &Line, requested_by: &Value, known: &Value, support_request_tenant: &str) -> Table {
+fn access_request(line: &DecisionRecord, requested_by: &Value, known: &Value, support_request_tenant: &str) -> Table {
     let mut consent = Table::new();
     let id = if line.resource_type == "Consent" { line.resource.as_str() } else { "CO" };
     consent.insert("id".to_owned(), id.into());
@@ -286,7 +248,7 @@ fn access_request(line: &Line, requested_by: &Value, known: &Value, support_requ
     table
 }
 
-fn subject_facts(line: &Line, world: &mut Table) {
+fn subject_facts(line: &DecisionRecord, world: &mut Table) {
     let list = |words: &[String]| -> toml::Value {
         words.iter().map(|word| toml::Value::from(word.as_str())).collect::<Vec<_>>().into()
     };

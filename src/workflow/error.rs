@@ -51,6 +51,9 @@ pub enum WorkflowError {
     /// The decision could not be recorded (G3).
     #[error("the decision log cannot be written: {0}")]
     Unrecorded(#[from] LogError),
+    /// The decision log cannot be read back.
+    #[error("the decision log cannot be read: {0}")]
+    LogUnreadable(LogError),
     /// The store cannot be used.
     #[error("the store cannot be used now: {0}")]
     Unavailable(String),

@@ -61,6 +61,12 @@ impl Judge {
         Ok(judgement)
     }
 
+    /// The log in which answers are recorded, to be read back.
+    #[must_use]
+    pub fn log(&self) -> Arc<DecisionLog> {
+        Arc::clone(&self.log)
+    }
+
     /// Answers no, for a reason that no policy gives: there is nothing that they could be asked about.
     ///
     /// # Errors

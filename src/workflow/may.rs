@@ -191,7 +191,8 @@ impl Workflow {
             | WorkflowAction::EvaluateAsEngineer
             | WorkflowAction::ManageSupportRequests
             | WorkflowAction::RegisterTenant
-            | WorkflowAction::ListOwnRequests => return Ok(judgement),
+            | WorkflowAction::ListOwnRequests
+            | WorkflowAction::ExplainDecisions => return Ok(judgement),
         };
         Ok(self.if_the_case_takes_it(caller, judgement, &stored.case, &command))
     }

@@ -20,6 +20,7 @@ mod callers;
 mod decision_log;
 mod demo;
 mod exact;
+mod explanations;
 mod histories;
 mod hostile;
 mod policy_mutants;

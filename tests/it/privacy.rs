@@ -4,6 +4,7 @@
 mod absent;
 mod alike;
 mod each;
+mod explained;
 mod ids;
 mod observer;
 mod plan;

@@ -94,13 +94,14 @@ fn tell(explanation: &Explanation) {
         println!("{BAD}`{policy}` failed{BAD:#}: {error}");
     }
     println!("\ndecided by");
-    if explanation.determining.is_empty() {
+    let policies = &explanation.policies;
+    if policies.determining.is_empty() {
         println!("  no policy: nothing permits it (R1)");
     }
-    explanation.determining.iter().for_each(tell_policy);
-    if !explanation.nearest_permits.is_empty() {
+    policies.determining.iter().for_each(tell_policy);
+    if !policies.nearest_permits.is_empty() {
         println!("\nnearest permits");
-        explanation.nearest_permits.iter().for_each(tell_policy);
+        policies.nearest_permits.iter().for_each(tell_policy);
     }
 }
 

@@ -11,7 +11,8 @@ const PEOPLE: [&str; 4] = ["vendor/ada", "vendor/bob", "contoso/cyd", "fabrikam/
 const VERBS: [&str; 8] = ["read", "list", "search", "download", "write", "create", "update", "delete"];
 const ROLES: [&str; 5] =
     ["Global Administrator", "Reports Reader", "Security Reader", "Security Administrator", "Global Reader"];
-const APP_ROLES: [&str; 4] = ["SupportEngineer", "Decisions.Evaluate", "SupportRequests.Manage", "Other"];
+const APP_ROLES: [&str; 5] =
+    ["SupportEngineer", "Decisions.Evaluate", "Decisions.Explain", "SupportRequests.Manage", "Other"];
 const SERVICES: [&str; 3] = ["unix-socket", "insecure-loopback", "vendor/tooling"];
 const STATUSES: [ConsentStatus; 6] = [
     ConsentStatus::Pending,
@@ -235,6 +236,7 @@ impl Facts {
                 Resource::Endpoint(EndpointName::Ticketing)
             }
             WorkflowAction::ListOwnRequests => Resource::Endpoint(EndpointName::Requests),
+            WorkflowAction::ExplainDecisions => Resource::Endpoint(EndpointName::Explanations),
         }
     }
 }

@@ -109,6 +109,9 @@ fn may(asked: &Workflow) -> bool {
                 What::AccessRequest(request, case) => {
                     is_me(&request.requested_by) || case.assignee.as_ref().is_some_and(is_me)
                 }
+                What::Endpoint(endpoint) if asked.action == WorkflowAction::ExplainDecisions => {
+                    *app_role == Some("Decisions.Explain") && *endpoint == EndpointName::Explanations
+                }
                 What::Endpoint(endpoint) => {
                     *app_role == Some("SupportEngineer")
                         && match asked.action {
@@ -150,7 +153,10 @@ fn is_guarded(asked: &Workflow) -> bool {
         }
         (Who::User { person, .. }, What::AuditLog(tenant)) => tenant.as_str() != person.tenant(),
         (Who::User { .. }, _) => false,
-        (Who::Engineer { vendor, app_role, .. }, _) => !vendor || *app_role != Some("SupportEngineer"),
+        (Who::Engineer { vendor, app_role, .. }, _) => {
+            let reviews = asked.action == WorkflowAction::ExplainDecisions;
+            !vendor || *app_role != Some(if reviews { "Decisions.Explain" } else { "SupportEngineer" })
+        }
         (Who::Service { vendor, .. }, _) => !vendor,
     }
 }

@@ -322,7 +322,13 @@ fn askers(action: WorkflowAction) -> Vec<Who> {
     };
     let mut found = Vec::new();
     for vendor in [true, false] {
-        for app_role in [None, Some("SupportEngineer"), Some("Decisions.Evaluate"), Some("SupportRequests.Manage")] {
+        for app_role in [
+            None,
+            Some("SupportEngineer"),
+            Some("Decisions.Evaluate"),
+            Some("Decisions.Explain"),
+            Some("SupportRequests.Manage"),
+        ] {
             if engineers {
                 found.push(Who::Engineer { person: "vendor/eva".parse().unwrap(), vendor, app_role });
             }
@@ -370,7 +376,8 @@ fn targets(action: WorkflowAction) -> Vec<What> {
         | WorkflowAction::EvaluateAsEngineer
         | WorkflowAction::ManageSupportRequests
         | WorkflowAction::RegisterTenant
-        | WorkflowAction::ListOwnRequests => EndpointName::ALL.map(What::Endpoint).into(),
+        | WorkflowAction::ListOwnRequests
+        | WorkflowAction::ExplainDecisions => EndpointName::ALL.map(What::Endpoint).into(),
     }
 }
 

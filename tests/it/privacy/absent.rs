@@ -24,6 +24,8 @@ const SAYINGS: [(&str, &str, Option<&str>); 9] = [
 struct Stage {
     house: House,
     request: String,
+    /// A read of fabrikam's data that was denied.
+    decision: String,
     contosos: String,
     fabrikams: String,
 }
@@ -34,8 +36,10 @@ impl Stage {
         let (contosos, fabrikams) = house.asked().await;
         let requests = house.engineer("ada").get("/v1/access-requests").await;
         let request = requests.json["items"][0]["id"].as_str().unwrap().to_owned();
+        let denied = house.may_read("vendor/ada", "fabrikam/signInLogs", "SR-1").await;
+        let decision = denied.json["context"]["decision_id"].as_str().unwrap().to_owned();
         house.open_with("SR-2", "fabrikam", json!({ "submitted_in": "other_portal", "assignee": "vendor/ada" })).await;
-        Self { house, request, contosos, fabrikams }
+        Self { house, request, decision, contosos, fabrikams }
     }
 
     /// People without a right to any of these, with the consents that are not theirs to see.
@@ -87,6 +91,7 @@ async fn every_call_on_anothers_thing_is_answered_as_if_it_were_not_there() {
         for route in KNOWN.into_iter().filter(|route| route.contains("{id}") && !route.contains("tenants")) {
             let (there, absent) = match route.split('/').nth(2).unwrap() {
                 "consents" => (others.clone(), format!("co-{ABSENT}")),
+                "decisions" => (vec![stage.decision.as_str()], ABSENT.to_owned()),
                 "access-requests" => (vec![stage.request.as_str()], format!("ar-{ABSENT}")),
                 _ => (vec!["SR-1", "SR-2"], "SR-9".to_owned()),
             };

@@ -92,10 +92,15 @@ fn ids(world: &World, kind: &str) -> Vec<String> {
     let mut ids = match kind {
         "consents" => world.consents(),
         "access-requests" => world.access_requests(),
+        "decisions" => world.decisions(),
         "support-requests" => ["SR-1", "SR-3", "SR-5", "SR-elsewhere-0"].map(ToOwned::to_owned).to_vec(),
         _ => ["contoso", "fabrikam", "northwind", "eastwind"].map(ToOwned::to_owned).to_vec(),
     };
-    let prefix = if kind == "consents" { "co-" } else { "ar-" };
+    let prefix = match kind {
+        "consents" => "co-",
+        "decisions" => "",
+        _ => "ar-",
+    };
     ids.extend([format!("{prefix}{ABSENT}"), "%20".to_owned(), "..%2f..".to_owned(), "%ff".to_owned()]);
     ids
 }
@@ -108,6 +113,9 @@ pub async fn glance(world: &mut World, who: &str) {
     }
     for id in ids(world, "consents") {
         world.look(&Look::new(who, Method::GET, &format!("/v1/consents/{id}"))).await;
+    }
+    for id in ids(world, "decisions") {
+        world.look(&Look::new(who, Method::GET, &format!("/v1/decisions/{id}/explanation"))).await;
     }
 }
 

@@ -3,7 +3,7 @@
 use http::Method;
 
 /// The routes that observers walk through. A route that is not listed here fails `every_route_is_observed`.
-pub const KNOWN: [&str; 22] = [
+pub const KNOWN: [&str; 23] = [
     "/access/v1/evaluation",
     "/access/v1/evaluations",
     "/.well-known/authzen-configuration",
@@ -26,6 +26,7 @@ pub const KNOWN: [&str; 22] = [
     "/v1/consents/{id}/revoke",
     "/v1/audit-log",
     "/v1/audit-log/reads",
+    "/v1/decisions/{id}/explanation",
 ];
 
 /// Methods that clients have words for, and one that they have not.

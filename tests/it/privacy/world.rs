@@ -25,6 +25,8 @@ pub struct World {
     house: House,
     people: HashMap<String, Person>,
     asked: Vec<Asked>,
+    /// The decisions on the reads of the shared history.
+    reads: Vec<String>,
     /// Where the clock stands within the slot.
     into_slot_ms: i64,
     /// Support requests between the other tenant and a fourth one, which only this world may have.
@@ -62,6 +64,7 @@ impl World {
             house,
             people,
             asked: Vec::new(),
+            reads: Vec::new(),
             into_slot_ms: 0,
             elsewhere: 0,
             observed,
@@ -107,6 +110,11 @@ impl World {
         (0..self.asked.len()).map(|nth| format!("<ar/{nth}>")).collect()
     }
 
+    /// The decisions on the reads of the shared history, as words.
+    pub fn decisions(&self) -> Vec<String> {
+        (0..self.reads.len()).map(|nth| format!("<de/{nth}>")).collect()
+    }
+
     /// A text in which words such as `<co/0/contoso>` stand for the ids of this world.
     fn resolved(&self, text: &str) -> String {
         let mut result = text.to_owned();
@@ -115,6 +123,9 @@ impl World {
             for (tenant, id) in &asked.consents {
                 result = result.replace(&format!("<co/{nth}/{tenant}>"), id);
             }
+        }
+        for (nth, id) in self.reads.iter().enumerate() {
+            result = result.replace(&format!("<de/{nth}>"), id);
         }
         result
     }
@@ -143,7 +154,8 @@ impl World {
                 let engineer = format!("vendor/{engineer}");
                 let question = question(&engineer, verb, resource, support_request);
                 let caller = if *by_tooling { "tooling" } else { &engineer };
-                self.who(caller).post("/access/v1/evaluation", &question).await;
+                let reply = self.who(caller).post("/access/v1/evaluation", &question).await;
+                self.reads.extend(reply.json["context"]["decision_id"].as_str().map(ToOwned::to_owned));
             }
             Act::Decide(decision) => {
                 let reply = self.decide(self.observed, decision).await;

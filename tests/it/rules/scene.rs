@@ -19,12 +19,14 @@ pub struct Scene {
     pub consents: HashMap<String, String>,
     /// The newest access request.
     pub request: String,
+    /// The newest decision on a read.
+    decision: String,
 }
 
 impl Scene {
     pub async fn start(name: String, settings: &str) -> Self {
         let house = House::start_with(settings).await;
-        Self { house, name, consents: HashMap::new(), request: "ar-none".to_owned() }
+        Self { house, name, consents: HashMap::new(), request: "ar-none".to_owned(), decision: String::new() }
     }
 
     pub async fn end(mut self) {
@@ -83,6 +85,10 @@ impl Scene {
             // An engineer of the vendor, who administers the vendor's own tenant as well.
             "eva" => house.person("vendor", name, &["Global Administrator"], &["SupportEngineer"]),
             "roy" => house.person("vendor", name, &[], &[]),
+            "rob" => house.person("vendor", name, &[], &["Decisions.Explain"]),
+            // A reviewer who works on support requests as well, and one of a customer's own making.
+            "rex" => house.person("vendor", name, &[], &["Decisions.Explain", "SupportEngineer"]),
+            "rik" => house.person("fabrikam", name, &["Reports Reader"], &["Decisions.Explain"]),
             "mallory" => house.person("contoso", name, &[], &["SupportEngineer"]),
             "cyd" => house.admin("contoso", name),
             "dee" => house.admin("fabrikam", name),
@@ -158,7 +164,11 @@ impl Scene {
                 question["context"] = json!({});
                 self.house.tooling().post("/access/v1/evaluation", &question).await
             }
-            [who, "reads", resource] => self.house.may_read(&self.person(who).id, resource, under).await,
+            [who, "reads", resource] => {
+                let reply = self.house.may_read(&self.person(who).id, resource, under).await;
+                reply.json["context"]["decision_id"].as_str().unwrap_or_default().clone_into(&mut self.decision);
+                reply
+            }
             [who, "may", verb, resource] => self.house.may(&self.person(who).id, verb, resource, under).await,
             // With their own token, about themselves.
             [who, "wonders", "about", resource] => {
@@ -232,9 +242,12 @@ impl Scene {
         person.post(&format!("/v1/consents/{consent}/{command}"), &body).await
     }
 
-    /// Puts ids and times in place of `{contoso}` (its consent), `{request}` and `{now}`.
+    /// Puts ids and times in place of `{contoso}` (its consent), `{request}`, `{decision}` (of the last read) and `{now}`.
     pub fn named(&self, text: &str) -> String {
-        let mut text = text.replace("{request}", &self.request).replace("{now}", &self.house.clock.now().to_string());
+        let mut text = text
+            .replace("{request}", &self.request)
+            .replace("{decision}", &self.decision)
+            .replace("{now}", &self.house.clock.now().to_string());
         for tenant in ["contoso", "fabrikam", "northwind", "vendor"] {
             let consent = self.consents.get(tenant).map_or("co-none", String::as_str);
             text = text.replace(&format!("{{{tenant}}}"), consent);

@@ -14,7 +14,7 @@ use super::edited::Edit::{self, Add, Remove, Replace};
 use super::edited::{edited, few_verbs, load, proofs, proved, proved_of, solver, write};
 
 /// For each invariant, an edit that breaks it and no other.
-const BREAKS: [(&str, &[Edit]); 29] = [
+const BREAKS: [(&str, &[Edit]); 30] = [
     (
         NEVER_FAILS,
         &[Add("@id(\"x\") @rule(\"R1\") @reason(\"x\") @code(\"x\")\nforbid (principal is User, action == \
@@ -144,6 +144,7 @@ const BREAKS: [(&str, &[Edit]); 29] = [
         ],
     ),
     ("invariant.engineers.vendor", &[Remove("guardrails.vendor-engineers")]),
+    ("invariant.explanations.reviewer", &[Remove("guardrails.reviewers")]),
     (
         "invariant.privacy.no-approved-view",
         &[
