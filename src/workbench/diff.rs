@@ -1,6 +1,7 @@
 //! What an edit changes: two bundles, compared for every question there is, with an example of each change.
 
 mod compare;
+mod logged;
 mod tests;
 
 use std::time::Instant;
@@ -14,6 +15,7 @@ use super::suite::Suite;
 use crate::policy::{Bundle, Invariants};
 
 use compare::{Side, Sides};
+pub use logged::{ChangedDecision, LogChanges, logged};
 pub use tests::TestChange;
 
 /// What an edit changes for one kind of question.
@@ -82,6 +84,9 @@ pub struct Diff {
     pub kinds: Vec<KindDiff>,
     /// The policy tests whose answers change.
     pub tests: Vec<TestChange>,
+    /// What changes in the decisions of a log, if one was looked through.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogChanges>,
     /// The solver.
     pub solver: String,
     /// How long it took, in milliseconds.
@@ -93,12 +98,14 @@ impl Diff {
     #[must_use]
     pub fn allows_more(&self) -> bool {
         self.kinds.iter().any(|kind| matches!(kind.change, Change::More | Change::Both))
+            || self.log.as_ref().is_some_and(|log| log.newly_allowed > 0)
     }
 
     /// Whether something that was allowed is denied.
     #[must_use]
     pub fn allows_less(&self) -> bool {
         self.kinds.iter().any(|kind| matches!(kind.change, Change::Less | Change::Both))
+            || self.log.as_ref().is_some_and(|log| log.newly_denied > 0)
     }
 
     /// The kinds of question that could not be compared.
@@ -147,6 +154,7 @@ pub fn diff(old: &Bundle, new: &Bundle, settings: &Settings<'_>) -> Result<Diff,
         schemas_differ: old.source().schema.text != new.source().schema.text,
         kinds,
         tests: tests::changed(old, new, settings.suites),
+        log: None,
         solver: settings.solver.version().to_owned(),
         took_ms: u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX),
     })

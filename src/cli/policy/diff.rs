@@ -1,15 +1,17 @@
 //! `consentry policy diff`: what an edit changes, for every question there is.
 
+use std::fs::File;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use anstream::println;
-use anyhow::{anyhow, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, ValueEnum};
 
 use super::load;
 use super::paint::{BAD, GOOD, QUIET};
 use super::prove::{Solving, invariants, show_progress};
-use crate::workbench::diff::{Change, Diff as Found, Difference, Settings, diff};
+use crate::workbench::diff::{Change, Diff as Found, Difference, LogChanges, Settings, diff, logged};
 use crate::workbench::suite::Suite;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -20,7 +22,7 @@ enum FailOn {
 }
 
 /// Says for each action, kind of principal and kind of resource what an edit changes: nothing (proved), only more, only
-/// less, or both, with examples; and which policy tests change their answers.
+/// less, or both, with examples; which policy tests change their answers; and which decisions of a log would.
 #[derive(Debug, Args)]
 pub(super) struct Diff {
     /// The old bundle's directory and the new one's.
@@ -31,7 +33,10 @@ pub(super) struct Diff {
     shipped: bool,
     #[command(flatten)]
     solving: Solving,
-    /// End with 1 when the edit is of this kind.
+    /// A decision log: tell of each of its decisions that the two bundles make differently.
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// End with 1 when the edit is of this kind; `any` counts logged decisions with another reason, too.
     #[arg(long, value_enum)]
     fail_on: Option<FailOn>,
     /// Print the differences as JSON.
@@ -58,7 +63,14 @@ impl Diff {
             suites: &suites,
             progress: &show_progress,
         };
+        let log = self.log.as_ref().map(|path| -> anyhow::Result<LogChanges> {
+            let told = || path.display().to_string();
+            let file = File::open(path).with_context(told)?;
+            logged(&old_bundle, &new_bundle, BufReader::new(file)).with_context(told)
+        });
+        let log = log.transpose()?;
         let found = diff(&old_bundle, &new_bundle, &settings).map_err(|error| anyhow!(error))?;
+        let found = Found { log, ..found };
         if self.json {
             println!("{}", serde_json::to_string_pretty(&found)?);
         } else {
@@ -71,7 +83,10 @@ impl Diff {
             None => true,
             Some(FailOn::MorePermissive) => !found.allows_more(),
             Some(FailOn::LessPermissive) => !found.allows_less(),
-            Some(FailOn::Any) => !found.allows_more() && !found.allows_less(),
+            Some(FailOn::Any) => {
+                let logged = found.log.as_ref().is_some_and(|log| log.all() > 0);
+                !found.allows_more() && !found.allows_less() && !logged
+            }
         })
     }
 }
@@ -115,6 +130,9 @@ fn tell(found: &Found) {
             test.name, test.old, test.new, test.expects, test.file, test.line
         );
     }
+    if let Some(log) = &found.log {
+        tell_log(log);
+    }
     let seconds = std::time::Duration::from_millis(found.took_ms).as_secs_f64();
     println!(
         "{equal} of {} kinds of question are answered as before, {} policy tests change their answer  {QUIET}{} to {}, {} \
@@ -124,6 +142,26 @@ fn tell(found: &Found) {
         found.old,
         found.new,
         found.solver
+    );
+}
+
+fn tell_log(log: &LogChanges) {
+    for one in &log.changed {
+        println!(
+            "{BAD}decision{BAD:#}  {}: {} before, {} now  {QUIET}{} {}{QUIET:#}",
+            one.asked, one.old, one.new, one.time, one.decision_id
+        );
+    }
+    let left_out = log.all().saturating_sub(log.changed.len() as u64);
+    if left_out > 0 {
+        println!("{QUIET}and {left_out} more{QUIET:#}");
+    }
+    for (why, count) in &log.unasked {
+        println!("{QUIET}{count} decisions cannot be asked again: {why}{QUIET:#}");
+    }
+    println!(
+        "of {} logged decisions {} would now be allowed, {} would now be denied, {} would have another reason",
+        log.decisions, log.newly_allowed, log.newly_denied, log.other_reason
     );
 }
 

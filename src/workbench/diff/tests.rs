@@ -43,7 +43,7 @@ pub(super) fn changed(old: &Bundle, new: &Bundle, suites: &[Suite]) -> Vec<TestC
 }
 
 /// The answer and its code; which of several policies gave it is not the asker's concern.
-fn answer(given: Option<&Given>) -> String {
+pub(super) fn answer(given: Option<&Given>) -> String {
     match given {
         None => "cannot be asked".to_owned(),
         Some(given) if given.decision == Expected::Allow => "allow".to_owned(),

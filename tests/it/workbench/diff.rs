@@ -5,6 +5,7 @@ use std::process::Command;
 use consentry::policy::{Bundle, Invariants};
 use consentry::workbench::diff::{Change, Diff, Difference, Settings, diff};
 use consentry::workbench::suite::Suite;
+use serde_json::json;
 
 use super::edited::Edit::{Add, Remove, Replace};
 use super::edited::{edited, few_verbs, load, solver, write};
@@ -130,6 +131,56 @@ fn schemas_that_differ_are_compared_as_far_as_they_can_be() {
                  [DiagnosticData], context: ReadContext };";
     let group = with(&|text| format!("{text}\n{reads}\n"), &[]);
     assert_eq!(changes(&compared(&before, &group)), [("SupportEngineer tidy DiagnosticData", Change::Unknown)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_logged_decision_that_an_edit_changes_is_told_and_counts_for_how_the_command_ends() {
+    let house = super::log::lived_in().await;
+    let (folder, path) = (house.folder.path(), |name: &str| house.folder.path().join(name).display().to_string());
+    let (old, new, renamed) = (path("old"), path("new"), path("renamed"));
+    write(&few_verbs(), old.as_ref());
+    let narrower = "@id(\"reading.no-sign-in-logs\") @rule(\"R1\") @code(\"no_sign_in_logs\") @reason(\"not these\")\n\
+                    forbid (principal, action, resource is DiagnosticData) when { resource.category == \"signInLogs\" };";
+    write(&edited(&[Remove("reading.category"), Add(narrower)]), new.as_ref());
+    write(&edited(&[Replace("category_not_granted", "category_not_given")]), renamed.as_ref());
+
+    let (code, found) = super::json(folder, &["diff", &old, &new, "--log", "decisions.jsonl", "--json"]);
+    let log = &found["log"];
+    assert_eq!((code, &log["newly_allowed"], &log["newly_denied"]), (0, &json!(1), &json!(2)), "{log:#}");
+    let records = house.records();
+    let decisions: Vec<_> = records.iter().filter(|record| record["type"] == "decision").collect();
+    assert_eq!(log["decisions"], decisions.len());
+    // Each one, as the log and a replay of the new bundle have it; and no other is left out.
+    let changed = log["changed"].as_array().unwrap();
+    for one in changed {
+        let record = decisions.iter().find(|record| record["decision_id"] == one["decision_id"]).unwrap();
+        let was = if record["decision"] == true {
+            "allow".to_owned()
+        } else {
+            format!("deny ({})", record["code"].as_str().unwrap())
+        };
+        assert_eq!((&one["old"], &one["time"]), (&json!(was), &record["time"]), "{one:#}");
+        assert!(one["asked"].as_str().unwrap().contains(record["resource"].as_str().unwrap()), "{one:#}");
+    }
+    let (_, replayed) = super::json(folder, &["replay", "--bundle", &new, "--log", "decisions.jsonl", "--json"]);
+    // Neither of the two knows the verb of one record, which they so deny alike.
+    let differences = replayed["differences"].as_array().unwrap().iter().filter(|one| one["codes"][0] != "read_only");
+    let differences: u64 = differences.map(|one| one["decisions"].as_u64().unwrap()).sum();
+    assert_eq!((changed.len() as u64, &log["unasked"]), (differences, &replayed["unasked"]), "{replayed:#}");
+    let newly_allowed = changed.iter().find(|one| one["new"] == "allow").unwrap();
+    assert_eq!(newly_allowed["old"], "deny (category_not_granted)");
+
+    let ends = |arguments: &[&str]| super::policy(folder, &[&["diff"], arguments].concat());
+    let told = ends(&[&old, &new, "--log", "decisions.jsonl"]);
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(told.contains(newly_allowed["decision_id"].as_str().unwrap()), "{told}");
+    assert!(told.contains("1 would now be allowed, 2 would now be denied"), "{told}");
+    // Another reason alone: no question is answered otherwise, but one decision of the log tells programs another word.
+    assert_eq!(ends(&[&old, &renamed, "--fail-on", "any"]).status.code(), Some(0));
+    let with_log = [&*old, &renamed, "--log", "decisions.jsonl", "--fail-on"];
+    assert_eq!(ends(&[&with_log[..], &["any"]].concat()).status.code(), Some(1));
+    assert_eq!(ends(&[&with_log[..], &["more-permissive"]].concat()).status.code(), Some(0));
+    assert_eq!(ends(&[&old, &renamed, "--log", "nowhere.jsonl"]).status.code(), Some(2));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::json;
 use crate::support::House;
 
 /// A house with a log of reads and of workflow decisions, allowed and denied, evaluated and remembered.
-async fn lived_in() -> House {
+pub async fn lived_in() -> House {
     let house = House::granted().await;
     for _ in 0..2 {
         house.allows("vendor/ada", "fabrikam/signInLogs", "SR-1").await;
