@@ -2,6 +2,7 @@
 
 mod format;
 mod lints;
+mod solved;
 mod words;
 
 use std::collections::BTreeSet;
@@ -10,6 +11,7 @@ use std::ops::Range;
 use serde::Serialize;
 
 pub use format::formatted;
+pub use solved::solved;
 
 use crate::policy::{Bundle, BundleSource, LoadError, Place, SourceFile};
 
@@ -49,6 +51,13 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// A finding about the bundle as a whole.
+    #[must_use]
+    pub fn of_bundle(lint: &'static str, message: String) -> Self {
+        let (file, line, column, span) = (None, 1, 1, 0..0);
+        Self { severity: Severity::Note, lint, file, line, column, span, message, help: None }
+    }
+
     fn at(severity: Severity, lint: &'static str, file: &SourceFile, span: Range<usize>, message: String) -> Self {
         let place = Place::of(&file.name, &file.text, span.start);
         let (line, column) = (place.line, place.column);
@@ -73,8 +82,13 @@ pub fn check(source: &BundleSource, rules: &BTreeSet<String>) -> Vec<Finding> {
             found.extend(words::check(&bundle));
         }
     }
-    found.sort_by(|a, b| (&a.file, a.span.start, a.severity).cmp(&(&b.file, b.span.start, b.severity)));
+    sort(&mut found);
     found
+}
+
+/// Puts findings in the order of files and places.
+pub fn sort(found: &mut [Finding]) {
+    found.sort_by(|a, b| (&a.file, a.span.start, a.severity).cmp(&(&b.file, b.span.start, b.severity)));
 }
 
 /// What loading refuses.

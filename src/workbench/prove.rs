@@ -4,7 +4,7 @@
 //! schema, the invariant, the solver) has a digest, under which the proof is kept: what did not change is not proved
 //! again.
 
-mod cache;
+pub(super) mod cache;
 mod discharge;
 mod markdown;
 mod unreadable;

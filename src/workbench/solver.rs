@@ -69,6 +69,10 @@ impl Solver {
 pub enum Query<'a> {
     /// Does this policy never fail?
     NeverFails(&'a CompiledPolicy),
+    /// Does this policy match no question?
+    NeverMatches(&'a CompiledPolicy),
+    /// Does it match every one?
+    AlwaysMatches(&'a CompiledPolicy),
     /// Is everything that the first allows allowed by the second?
     Implies(&'a CompiledPolicySet, &'a CompiledPolicySet),
     /// Is nothing allowed by both?
@@ -118,6 +122,8 @@ impl<'a> Asker<'a> {
         let answer = self.runtime.block_on(async {
             match query {
                 Query::NeverFails(policy) => compiler.check_never_errors_with_counterexample_opt(policy).await,
+                Query::NeverMatches(policy) => compiler.check_never_matches_with_counterexample_opt(policy).await,
+                Query::AlwaysMatches(policy) => compiler.check_always_matches_with_counterexample_opt(policy).await,
                 Query::Implies(one, other) => compiler.check_implies_with_counterexample_opt(one, other).await,
                 Query::Disjoint(one, other) => compiler.check_disjoint_with_counterexample_opt(one, other).await,
             }

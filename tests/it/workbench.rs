@@ -6,6 +6,7 @@ mod edited;
 mod log;
 mod proof_report;
 mod prove;
+mod solved;
 mod tests;
 
 use std::path::Path;

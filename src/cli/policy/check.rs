@@ -8,12 +8,15 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource};
 
+use super::prove::{Keeping, Solving, show_progress};
 use super::write;
-use crate::policy::{BundleSource, SourceFile};
-use crate::workbench::check::{Finding, Severity, check, formatted, rules_told};
+use crate::policy::{Bundle, BundleSource, SourceFile};
+use crate::workbench::check::{Finding, Severity, check, formatted, rules_told, solved, sort};
+use crate::workbench::prove::Settings;
 
 /// Checks a bundle: syntax, types, how deep policies look into entities, annotations, form, and lints.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "switches of a command line")]
 pub(super) struct Check {
     /// The bundle's directory; the bundle that ships with the program when it is left out.
     directory: Option<PathBuf>,
@@ -23,6 +26,14 @@ pub(super) struct Check {
     /// Leave notes out: show errors and warnings alone.
     #[arg(long, short)]
     quiet: bool,
+    /// Ask a solver, too: which policies can never match, always match, or change nothing. Takes some seconds, and less
+    /// where little changed since.
+    #[arg(long)]
+    solve: bool,
+    #[command(flatten)]
+    solving: Solving,
+    #[command(flatten)]
+    keeping: Keeping,
     /// Print the findings as JSON.
     #[arg(long)]
     json: bool,
@@ -35,6 +46,10 @@ impl Check {
             fix(&mut source)?;
         }
         let mut found = check(&source, &self.rules()?);
+        if self.solve {
+            found.extend(self.solved(&source)?);
+            sort(&mut found);
+        }
         if self.quiet {
             found.retain(|finding| finding.severity != Severity::Note);
         }
@@ -44,6 +59,18 @@ impl Check {
             tell(&source, &found)?;
         }
         Ok(found.iter().all(|finding| finding.severity == Severity::Note))
+    }
+
+    fn solved(&self, source: &BundleSource) -> anyhow::Result<Vec<Finding>> {
+        // What is wrong with a bundle that does not load has been found.
+        let Ok(bundle) = Bundle::load(source) else { return Ok(Vec::new()) };
+        let solver = match self.solving.find() {
+            Ok(solver) => solver,
+            Err(error) => return Ok(vec![Finding::of_bundle("not-solved", error.to_string())]),
+        };
+        let (workers, cache) = (self.solving.workers(), self.keeping.folder());
+        let settings = Settings { solver: &solver, workers, cache, progress: &show_progress };
+        solved(&bundle, &settings).map_err(anyhow::Error::msg)
     }
 
     /// The rules that the bundle's own overview tells of; the shipped overview's when it has none.

@@ -36,6 +36,24 @@ impl Solving {
     }
 }
 
+/// Where what a solver found out is kept.
+#[derive(Debug, Args)]
+pub(super) struct Keeping {
+    /// Where proofs are kept, so that what did not change is not proved again [default: the user's cache directory].
+    #[arg(long, value_name = "DIR")]
+    cache: Option<PathBuf>,
+    /// Prove everything anew, and keep nothing.
+    #[arg(long, conflicts_with = "cache")]
+    no_cache: bool,
+}
+
+impl Keeping {
+    pub(super) fn folder(&self) -> Option<PathBuf> {
+        let folder = self.cache.clone().or_else(|| config::cache_directory().map(|folder| folder.join("proofs")));
+        folder.filter(|_| !self.no_cache)
+    }
+}
+
 /// Proves every invariant of `policies/invariants/` for every question that the schema allows, or finds a question of
 /// which it does not hold.
 #[derive(Debug, Args)]
@@ -44,12 +62,8 @@ pub(super) struct Prove {
     directory: Option<PathBuf>,
     #[command(flatten)]
     solving: Solving,
-    /// Where proofs are kept, so that what did not change is not proved again [default: the user's cache directory].
-    #[arg(long, value_name = "DIR")]
-    cache: Option<PathBuf>,
-    /// Prove everything anew, and keep nothing.
-    #[arg(long, conflicts_with = "cache")]
-    no_cache: bool,
+    #[command(flatten)]
+    keeping: Keeping,
     /// Write the report: JSON when the name ends with `.json`, which `serve` can demand; Markdown otherwise. May be
     /// given more than once.
     #[arg(long = "report", value_name = "FILE")]
@@ -67,11 +81,10 @@ impl Prove {
         let bundle = load(self.directory.as_deref())?;
         let invariants = invariants(self.directory.as_deref())?;
         let solver = self.solving.find()?;
-        let cache = self.cache.or_else(|| config::cache_directory().map(|folder| folder.join("proofs")));
         let settings = Settings {
             solver: &solver,
             workers: self.solving.workers(),
-            cache: cache.filter(|_| !self.no_cache),
+            cache: self.keeping.folder(),
             progress: &show_progress,
         };
         let report = prove(&bundle, &invariants, &settings).map_err(|error| anyhow!(error))?;

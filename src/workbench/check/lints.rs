@@ -10,9 +10,9 @@ use super::{Finding, Severity};
 use crate::policy::{Bundle, Effect, PolicyInfo, SourceFile};
 
 /// A policy as its info, its syntax, its file and its place there.
-struct Read<'a> {
-    info: &'a PolicyInfo,
-    policy: &'a ast::Policy,
+pub(super) struct Read<'a> {
+    pub(super) info: &'a PolicyInfo,
+    pub(super) policy: &'a ast::Policy,
     file: &'a SourceFile,
     span: Range<usize>,
 }
@@ -48,7 +48,7 @@ fn too_far(bundle: &Bundle, policies: &[Read<'_>]) -> Vec<Finding> {
     result.validation_errors().filter_map(finding).collect()
 }
 
-fn read<'a>(bundle: &'a Bundle, info: &'a PolicyInfo) -> Option<Read<'a>> {
+pub(super) fn read<'a>(bundle: &'a Bundle, info: &'a PolicyInfo) -> Option<Read<'a>> {
     let policy: &ast::Policy = bundle.policy_set().policy(&cedar_policy::PolicyId::new(&info.id))?.as_ref();
     let file = bundle.source().policies.iter().find(|file| file.name == info.place.file)?;
     let place = policy.loc()?;
@@ -56,7 +56,7 @@ fn read<'a>(bundle: &'a Bundle, info: &'a PolicyInfo) -> Option<Read<'a>> {
 }
 
 impl Read<'_> {
-    fn finding(&self, severity: Severity, lint: &'static str, message: String) -> Finding {
+    pub(super) fn finding(&self, severity: Severity, lint: &'static str, message: String) -> Finding {
         Finding::at(severity, lint, self.file, self.span.clone(), message)
     }
 }

@@ -12,7 +12,7 @@ use crate::workbench::environments::name;
 const FORM: &str = "consentry proof 1";
 
 #[derive(Debug)]
-pub(super) struct Cache {
+pub(in crate::workbench) struct Cache {
     folder: Option<PathBuf>,
     /// What all proofs of this run have in common.
     common: Vec<String>,
@@ -20,10 +20,10 @@ pub(super) struct Cache {
 
 /// The digest of what a proof depends on.
 #[derive(Debug)]
-pub(super) struct Key(String);
+pub(in crate::workbench) struct Key(String);
 
 impl Cache {
-    pub(super) fn new(folder: Option<PathBuf>, bundle: &Bundle, solver: &str) -> Self {
+    pub(in crate::workbench) fn new(folder: Option<PathBuf>, bundle: &Bundle, solver: &str) -> Self {
         // Without a folder every proof is made anew; that it cannot be kept is no reason not to make it.
         let folder = folder.filter(|folder| std::fs::create_dir_all(folder).is_ok());
         let program = env!("CARGO_PKG_VERSION").to_owned();
@@ -35,7 +35,7 @@ impl Cache {
     }
 
     /// The key of a proof about this kind of question, from the meanings of all policies that it depends on.
-    pub(super) fn key(&self, environment: &RequestEnv, form: &str, parts: &[&[String]]) -> Key {
+    pub(in crate::workbench) fn key(&self, environment: &RequestEnv, form: &str, parts: &[&[String]]) -> Key {
         let mut digest = Sha256::new();
         let mut take = |text: &str| {
             digest.update((text.len() as u64).to_be_bytes());
@@ -57,11 +57,28 @@ impl Cache {
         Key(digest.finalize().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}")))
     }
 
-    pub(super) fn knows(&self, key: &Key) -> bool {
+    pub(in crate::workbench) fn knows(&self, key: &Key) -> bool {
         self.folder.as_ref().is_some_and(|folder| folder.join(&key.0).is_file())
     }
 
-    pub(super) fn keep(&self, key: &Key, what: &str) {
+    /// What an earlier run found out, where it kept that.
+    pub(in crate::workbench) fn answer(&self, key: &Key) -> Option<bool> {
+        let text = std::fs::read_to_string(self.folder.as_ref()?.join(&key.0)).ok()?;
+        match text.split(':').next() {
+            Some("proved") => Some(true),
+            Some("refuted") => Some(false),
+            Some(_) | None => None,
+        }
+    }
+
+    pub(in crate::workbench) fn keep_answer(&self, key: &Key, holds: bool, what: &str) {
+        if let Some(folder) = &self.folder {
+            let word = if holds { "proved" } else { "refuted" };
+            let _ = std::fs::write(folder.join(&key.0), format!("{word}: {what}\n"));
+        }
+    }
+
+    pub(in crate::workbench) fn keep(&self, key: &Key, what: &str) {
         if let Some(folder) = &self.folder {
             // A proof that cannot be kept is made again.
             let _ = std::fs::write(folder.join(&key.0), format!("proved: {what}\n"));
