@@ -10,7 +10,7 @@
 use consentry::model::{Category, ConsentFacts, ConsentStatus, Part, PersonId, SubmittedIn};
 use consentry::policy::{Bundle, EndpointName, WorkflowAction};
 
-use super::questions::{Asked, NOW, Read, What, Who, Workflow};
+use super::questions::{Asked, NOW, Read, What, Who, Workflow, roles_of};
 use super::shipped::Layer;
 
 /// The first question that a layer answers otherwise than the rules do.
@@ -100,6 +100,7 @@ fn may(asked: &Workflow) -> bool {
             }
         }
         (Who::Engineer { person, app_role, .. }, what) => {
+            let holds = |role| roles_of(*app_role).any(|held| held == role);
             let is_me = |other: &PersonId| other == person;
             match what {
                 What::SupportRequest(case) => {
@@ -110,10 +111,10 @@ fn may(asked: &Workflow) -> bool {
                     is_me(&request.requested_by) || case.assignee.as_ref().is_some_and(is_me)
                 }
                 What::Endpoint(endpoint) if asked.action == WorkflowAction::ExplainDecisions => {
-                    *app_role == Some("Decisions.Explain") && *endpoint == EndpointName::Explanations
+                    holds("Decisions.Explain") && *endpoint == EndpointName::Explanations
                 }
                 What::Endpoint(endpoint) => {
-                    *app_role == Some("SupportEngineer")
+                    holds("SupportEngineer")
                         && match asked.action {
                             WorkflowAction::ListOwnRequests => *endpoint == EndpointName::Requests,
                             _ => *endpoint == EndpointName::Decisions && asked.flag,
@@ -154,8 +155,13 @@ fn is_guarded(asked: &Workflow) -> bool {
         (Who::User { person, .. }, What::AuditLog(tenant)) => tenant.as_str() != person.tenant(),
         (Who::User { .. }, _) => false,
         (Who::Engineer { vendor, app_role, .. }, _) => {
-            let reviews = asked.action == WorkflowAction::ExplainDecisions;
-            !vendor || *app_role != Some(if reviews { "Decisions.Explain" } else { "SupportEngineer" })
+            let holds = |role| roles_of(*app_role).any(|held| held == role);
+            let is_engineer = holds("SupportEngineer");
+            let is_their_part = match asked.action {
+                WorkflowAction::ExplainDecisions => holds("Decisions.Explain") && !is_engineer,
+                _ => is_engineer,
+            };
+            !vendor || !is_their_part
         }
         (Who::Service { vendor, .. }, _) => !vendor,
     }

@@ -146,11 +146,11 @@ impl Workflow {
                 Principal::User { person, tenant: &tenant, roles: &roles }
             }
             Who::Engineer { person, vendor, app_role } => {
-                app_roles = app_role.iter().map(|role| role.parse().unwrap()).collect();
+                app_roles = roles_of(*app_role).map(|role| role.parse().unwrap()).collect();
                 Principal::EngineerCaller { person, vendor: *vendor, app_roles: &app_roles }
             }
             Who::Service { name, vendor, app_role } => {
-                app_roles = app_role.iter().map(|role| role.parse().unwrap()).collect();
+                app_roles = roles_of(*app_role).map(|role| role.parse().unwrap()).collect();
                 Principal::Service { name, vendor: *vendor, app_roles: &app_roles }
             }
         };
@@ -313,6 +313,11 @@ fn workflow() -> Vec<Workflow> {
     found
 }
 
+/// The app roles of an asker, of whom a few have two.
+pub fn roles_of(app_role: Option<&'static str>) -> impl Iterator<Item = &'static str> {
+    app_role.into_iter().flat_map(|roles| roles.split(' '))
+}
+
 fn askers(action: WorkflowAction) -> Vec<Who> {
     let (engineers, users, services) = match action {
         WorkflowAction::ViewSupportRequest => (true, false, true),
@@ -327,6 +332,7 @@ fn askers(action: WorkflowAction) -> Vec<Who> {
             Some("SupportEngineer"),
             Some("Decisions.Evaluate"),
             Some("Decisions.Explain"),
+            Some("Decisions.Explain SupportEngineer"),
             Some("SupportRequests.Manage"),
         ] {
             if engineers {
