@@ -73,8 +73,11 @@ async fn a_disk_that_turns_read_only_denies_and_loses_nothing() {
     let (mut case, approval) = waiting_for_fabrikam(&people).await;
     let files = FILES.map(|name| site.file(name));
     // As a file system does that found itself damaged: what is open stays open, and no write gets through.
-    let fault =
-        Fault::on_all(&sidecar, &files.each_ref().map(|file| file.as_path()), "write,pwrite64,ftruncate:error=EROFS");
+    let fault = Fault::on_all(
+        &sidecar,
+        &files.each_ref().map(std::path::PathBuf::as_path),
+        "write,pwrite64,ftruncate:error=EROFS",
+    );
     refused_for(&people, &approval, "Read-only file system").await;
     sidecar.kill();
     drop(fault);
