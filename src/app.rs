@@ -1,11 +1,19 @@
 //! Where the concrete parts are joined: the one place that names a concrete store.
 
+mod beside;
+mod bundles;
+mod newest;
+mod watch;
+
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
+
+use beside::Beside;
+use bundles::{Origin, Reloader, Wanted};
 
 use crate::audit::{DecisionIds, DecisionLog, LogError};
 use crate::clock::Clock;
@@ -14,7 +22,7 @@ use crate::decision::Decisions;
 use crate::http::{Edge, Limits, Listeners, Room, Serving, serve};
 use crate::identity::{Identity, InvalidIdentitySettings};
 use crate::model::{Tenant, Timestamp};
-use crate::policy::{Bundle, BundleSource, LoadError, Policies, ProofReport};
+use crate::policy::{LoadError, Policies};
 use crate::replica::{Replica, follow};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Commit, CommitError, MemberId, Object, Precondition, Store, StoreError, Write};
@@ -72,8 +80,11 @@ pub struct App {
     serving: Serving,
     store: Arc<SqliteStore>,
     log: Arc<DecisionLog>,
+    reloader: Arc<Reloader>,
+    beside: Option<Arc<Beside>>,
     tasks: Vec<JoinHandle<()>>,
     address: SocketAddr,
+    metrics_address: Option<SocketAddr>,
 }
 
 impl App {
@@ -82,7 +93,8 @@ impl App {
     /// # Errors
     /// [`StartError`] saying which part and why.
     pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let bundle = load_bundle(config)?;
+        let origin = origin(config, Arc::clone(&clock))?;
+        let (bundle, first) = origin.first()?;
         let identity = Identity::new(config.identity.clone(), Arc::clone(&clock))?;
         let log = Arc::new(DecisionLog::open(&config.decision_log, Arc::clone(&clock))?);
         let sqlite = Arc::new(SqliteStore::open(&config.store.path)?);
@@ -100,8 +112,12 @@ impl App {
         // Bound before anything is promised: an address in use must fail the start.
         let listeners = Listeners::bind(&config.server).await?;
         let address = listeners.local_addr()?;
+        let metrics_address = listeners.metrics_addr()?;
 
         let policies = Arc::new(Policies::new(bundle));
+        let reloader = Arc::new(Reloader::new(origin, &first, Arc::clone(&policies)));
+        let beside = Beside::start(&config.policy, Arc::clone(&clock))?.map(Arc::new);
+        let shadow = beside.as_ref().map(|beside| Arc::clone(beside.shadow()));
         let replica = Arc::new(Replica::new());
         let ids = Arc::new(DecisionIds::new());
         let member = MemberId(format!("embedded-{}", std::process::id()));
@@ -114,8 +130,10 @@ impl App {
                 Arc::clone(&clock),
                 Arc::clone(&ids),
                 config.decision.cache_capacity,
-            ),
-            workflow: Workflow::new(store, Arc::clone(&policies), Arc::clone(&clock), Arc::clone(&log), ids),
+            )
+            .beside(shadow.clone()),
+            workflow: Workflow::new(store, Arc::clone(&policies), Arc::clone(&clock), Arc::clone(&log), ids)
+                .beside(shadow),
             log: Arc::clone(&log),
             replica: Arc::clone(&replica),
             policies,
@@ -131,8 +149,12 @@ impl App {
         });
         wait_until_fresh(&replica).await;
         let serving = serve(listeners, &edge, &config.server);
-        let housekeeping = tokio::spawn(keep_house(Arc::clone(&edge)));
-        Ok(Self { edge, serving, store: sqlite, log, tasks: vec![following, housekeeping], address })
+        let mut tasks = vec![following, tokio::spawn(keep_house(Arc::clone(&edge)))];
+        if config.policy.watch {
+            tasks.push(tokio::spawn(Arc::clone(&reloader).watch(busy_folders(config))));
+            tasks.extend(beside.clone().map(|beside| tokio::spawn(beside.watch(busy_folders(config)))));
+        }
+        Ok(Self { edge, serving, store: sqlite, log, reloader, beside, tasks, address, metrics_address })
     }
 
     /// Checks what can be checked without starting: policies and issuers.
@@ -140,8 +162,9 @@ impl App {
     /// # Errors
     /// [`StartError`].
     pub fn check(config: &Config) -> Result<(), StartError> {
-        load_bundle(config)?;
         let clock: Arc<dyn Clock> = Arc::new(crate::clock::SystemClock::new());
+        let origin = origin(config, Arc::clone(&clock))?;
+        origin.judge(&origin.steady_look())?;
         Identity::new(config.identity.clone(), clock)?;
         Ok(())
     }
@@ -150,6 +173,12 @@ impl App {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The TCP address at which metrics are, if they are anywhere.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
     }
 
     /// Its parts, for benchmarks and for reloading policies.
@@ -168,11 +197,11 @@ impl App {
     ///
     /// # Errors
     /// [`LoadError`]; the bundle in force stays.
-    pub fn reload_policies(&self, config: &Config) -> Result<(), LoadError> {
-        let policies = &self.edge.policies;
-        let bundle = load_bundle(config).inspect_err(|error| policies.refuse(error))?;
-        policies.replace(bundle);
-        Ok(())
+    pub fn reload_policies(&self) -> Result<(), LoadError> {
+        if let Some(beside) = &self.beside {
+            beside.reload();
+        }
+        self.reloader.reload(Wanted::ByOrder).map(|_| ())
     }
 
     /// Stops: no new connections, requests under way finish, everything recorded reaches the disk, and the files are
@@ -185,25 +214,33 @@ impl App {
         for task in self.tasks {
             task.abort();
         }
-        let log = Arc::clone(&self.log);
+        let (log, beside) = (Arc::clone(&self.log), self.beside);
         // Closing waits for the disk. It does not panic; if it did, the records had been written by the calls themselves.
-        let closed = tokio::task::spawn_blocking(move || log.close()).await.unwrap_or(Ok(()));
+        let closed = tokio::task::spawn_blocking(move || {
+            if let Some(beside) = beside {
+                beside.shadow().close();
+            }
+            log.close()
+        })
+        .await
+        .unwrap_or(Ok(()));
         self.store.close();
         closed
     }
 }
 
-fn load_bundle(config: &Config) -> Result<Bundle, LoadError> {
-    let source = match &config.policy.directory {
-        Some(directory) => BundleSource::read(directory)?,
-        None => BundleSource::shipped(),
-    };
-    let bundle = Bundle::load(&source)?;
-    if config.policy.require_proof {
-        let path = config.policy.proof_report.as_deref().unwrap_or_else(|| Path::new(""));
-        ProofReport::read(path)?.covers(&bundle, config.policy.invariants.as_deref())?;
-    }
-    Ok(bundle)
+/// Where the bundle comes from. What was in force is remembered beside the store: that place is the service's own.
+fn origin(config: &Config, clock: Arc<dyn Clock>) -> Result<Origin, LoadError> {
+    let mut newest = config.store.path.clone().into_os_string();
+    newest.push(".newest-bundle");
+    Origin::new(&config.policy, Some(PathBuf::from(newest)), clock)
+}
+
+/// Folders in which the service writes all the time.
+fn busy_folders(config: &Config) -> Vec<PathBuf> {
+    let report = config.policy.shadow.as_ref().map(|shadow| &shadow.report);
+    let files = [&config.store.path, &config.decision_log.path].into_iter().chain(report);
+    files.filter_map(|file| file.parent().map(ToOwned::to_owned)).collect()
 }
 
 /// Registers a tenant of the configuration, or renames it (R10).

@@ -1,5 +1,7 @@
 //! Settings: from a file, then the environment, then flags; read once, checked whole, handed down as values.
 
+mod policy;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,6 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::audit::DecisionLogSettings;
 use crate::identity::IdentitySettings;
 use crate::model::TenantId;
+
+pub use policy::{PolicySettings, ShadowSettings};
 
 /// Environment variables begin with this; `__` stands between section and key: `CONSENTRY_SERVER__LISTEN`.
 const ENVIRONMENT_PREFIX: &str = "CONSENTRY_";
@@ -78,6 +82,8 @@ pub struct ServerSettings {
     pub listen: SocketAddr,
     /// Where to listen on a Unix domain socket for decisions; its file permission (0660) says who may ask.
     pub unix_socket: Option<PathBuf>,
+    /// Where to listen for whoever collects metrics; nowhere when not given. It asks for no token.
+    pub metrics_listen: Option<SocketAddr>,
     /// The URL under which others reach the TCP listener (AuthZEN metadata); `http://<listen>` when not given.
     pub public_url: Option<String>,
     /// Lets everybody on this machine ask for decisions over TCP without a token. Never in production.
@@ -105,6 +111,7 @@ impl Default for ServerSettings {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8620)),
             unix_socket: None,
+            metrics_listen: None,
             public_url: None,
             insecure_loopback: false,
             max_body_bytes: 1024 * 1024,
@@ -148,20 +155,6 @@ pub struct StoreSettings {
     /// the clock: access that had ended could count again.
     #[serde(default)]
     pub accept_earlier_clock: bool,
-}
-
-/// The policy bundle.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PolicySettings {
-    /// A directory with `policies/` and `schemas/`; the shipped bundle when not given.
-    pub directory: Option<PathBuf>,
-    /// Serves no bundle of which the proof report does not say that every invariant holds.
-    pub require_proof: bool,
-    /// The report of `consentry policy prove`.
-    pub proof_report: Option<PathBuf>,
-    /// The digest of the invariants that count instead of the ones that ship with the program.
-    pub invariants: Option<String>,
 }
 
 /// The read decision.
@@ -317,8 +310,8 @@ impl Config {
         if self.server.insecure_loopback && !self.server.listen.ip().is_loopback() {
             return contradiction("server.insecure_loopback", "needs `server.listen` to be a loopback address");
         }
-        if self.policy.require_proof && self.policy.proof_report.is_none() {
-            return contradiction("policy.require_proof", "needs `policy.proof_report`, the file to look into");
+        if let Some((key, message)) = self.policy.contradiction() {
+            return contradiction(key, message);
         }
         let limits = [
             ("server.max_body_bytes", self.server.max_body_bytes),

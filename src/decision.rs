@@ -10,12 +10,14 @@ mod explanation;
 mod question;
 mod record;
 mod recorded;
+mod shadow;
 #[cfg(test)]
 mod tests;
 
 pub use answer::{Answer, PolicyRef, Reason, policies_of, reason_of};
-pub use decide::{Decided, Decisions, Undecided};
+pub use decide::{Decided, DecisionCounts, Decisions, Undecided};
 pub use explanation::{Explained, ExplainedCondition, ExplainedPolicy, explain};
 pub use question::{InvalidQuestion, ReadQuestion};
 pub use record::Recorded;
 pub use recorded::DecisionRecord;
+pub use shadow::{SHADOW_FORMAT, Shadow, ShadowAnswer, ShadowCounts, ShadowDifference, ShadowExample, ShadowReport};

@@ -10,6 +10,7 @@ mod consents;
 mod evaluation;
 mod explanations;
 mod health;
+mod metrics;
 mod opening;
 mod page;
 mod precise;

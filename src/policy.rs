@@ -6,10 +6,12 @@
 
 mod bundle;
 mod conditions;
+mod envelope;
 mod evaluate;
 mod index;
 mod invariants;
 mod nesting;
+mod package;
 mod place;
 mod proof;
 mod question;
@@ -21,12 +23,15 @@ mod tests;
 mod trace;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 
 pub use bundle::{Bundle, Effect, PolicyInfo, PolicyVersion};
+pub use envelope::{InvalidKey, SigningKey, TrustedKey, TrustedKeys, sha256};
 pub use evaluate::Verdict;
 pub use invariants::{Form, Invariant, Invariants};
+pub use package::{Package, PackedFile, PackedTests, SignedPackage};
 pub use place::{LoadError, Place, Problem};
 pub use proof::{ClaimReport, ClaimStatus, Counterexample, NEVER_FAILS, PROOF_FORMAT, ProofReport};
 pub use question::{
@@ -42,14 +47,30 @@ pub use trace::{ConditionText, ConditionTrace, PolicyTrace, Truth};
 pub struct Policies {
     current: ArcSwap<Bundle>,
     /// Why the last reload was refused, if it was.
-    refused: ArcSwapOption<String>,
+    refused: ArcSwapOption<LoadError>,
+    taken: AtomicU64,
+    refusals: AtomicU64,
+}
+
+/// How reloads ended since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reloads {
+    /// Another bundle took the place of the one in force.
+    pub taken: u64,
+    /// The one in force stayed.
+    pub refused: u64,
 }
 
 impl Policies {
     /// Starts with this bundle.
     #[must_use]
     pub fn new(bundle: Bundle) -> Self {
-        Self { current: ArcSwap::from_pointee(bundle), refused: ArcSwapOption::empty() }
+        Self {
+            current: ArcSwap::from_pointee(bundle),
+            refused: ArcSwapOption::empty(),
+            taken: AtomicU64::new(0),
+            refusals: AtomicU64::new(0),
+        }
     }
 
     /// The bundle now in force.
@@ -62,16 +83,29 @@ impl Policies {
     pub fn replace(&self, bundle: Bundle) {
         self.current.store(Arc::new(bundle));
         self.refused.store(None);
+        self.taken.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What should be in force is in force again, whatever was refused in between.
+    pub fn confirm(&self) {
+        self.refused.store(None);
     }
 
     /// Keeps the bundle in force, and remembers why the one that should have taken its place was refused.
     pub fn refuse(&self, error: &LoadError) {
-        self.refused.store(Some(Arc::new(error.to_string())));
+        self.refused.store(Some(Arc::new(error.clone())));
+        self.refusals.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Why the last reload was refused; none once another one was good.
     #[must_use]
-    pub fn refused(&self) -> Option<Arc<String>> {
+    pub fn refused(&self) -> Option<Arc<LoadError>> {
         self.refused.load_full()
+    }
+
+    /// How reloads ended since the start.
+    #[must_use]
+    pub fn reloads(&self) -> Reloads {
+        Reloads { taken: self.taken.load(Ordering::Relaxed), refused: self.refusals.load(Ordering::Relaxed) }
     }
 }

@@ -18,6 +18,7 @@ use tokio::sync::Semaphore;
 
 use crate::audit::{DecisionIds, DecisionLog};
 use crate::clock::Clock;
+use crate::decision::Shadow;
 use crate::policy::Policies;
 use crate::store::Store;
 
@@ -51,6 +52,12 @@ impl Workflow {
     ) -> Self {
         let judge = Judge::new(policies, Arc::clone(&clock), log, ids);
         Self { store, clock, judge, searches: Arc::new(Semaphore::new(explanation::SEARCHES_AT_ONCE)) }
+    }
+
+    /// The same, with a bundle that is asked beside the one in force.
+    #[must_use]
+    pub fn beside(self, shadow: Option<Arc<Shadow>>) -> Self {
+        Self { judge: self.judge.beside(shadow), ..self }
     }
 
     /// The store's health, for readiness.

@@ -18,6 +18,14 @@ pub struct DecisionId {
     low: u64,
 }
 
+impl DecisionId {
+    /// A number that is as random as the id: a part of all decisions can be chosen by it.
+    #[must_use]
+    pub const fn number(&self) -> u64 {
+        self.low
+    }
+}
+
 impl fmt::Display for DecisionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:016x}{:016x}", self.high, self.low)

@@ -2,12 +2,14 @@
 //!
 //! They end with 0 when everything is as it should be, with 1 when they found something, with 2 when they could not look.
 
+mod bundle;
 mod check;
 mod diff;
 mod explain;
 mod paint;
 mod prove;
 mod replay;
+mod shadow;
 mod test;
 
 use std::path::{Path, PathBuf};
@@ -27,12 +29,16 @@ pub(super) struct Policy {
 
 #[derive(Debug, Subcommand)]
 enum Tool {
+    /// Packs, signs and verifies bundles.
+    Bundle(bundle::BundleTool),
     /// Checks a bundle: syntax, types, annotations, form, and lints.
     Check(check::Check),
     /// Explains one answer: what decided, and for a denial what is missing.
     Explain(explain::Explain),
     /// Asks a bundle what the decision log says was asked before.
     Replay(replay::Replay),
+    /// Tells what a shadow bundle would have decided otherwise.
+    Shadow(shadow::Shadow),
     /// Says what an edit changes, for every question there is, with examples.
     Diff(diff::Diff),
     /// Proves the invariants, or finds a question of which one does not hold.
@@ -44,11 +50,13 @@ enum Tool {
 impl Policy {
     pub(super) fn run(self) -> ExitCode {
         let found = match self.tool {
+            Tool::Bundle(bundle) => bundle.run(),
             Tool::Check(check) => check.run(),
             Tool::Explain(explain) => explain.run(),
             Tool::Replay(replay) => replay.run(),
             Tool::Diff(diff) => diff.run(),
             Tool::Prove(prove) => prove.run(),
+            Tool::Shadow(shadow) => shadow.run(),
             Tool::Test(test) => test.run(),
         };
         match found {

@@ -94,12 +94,13 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         tracing::warn!("INSECURE LOOPBACK: everybody on this machine can ask for decisions without a token");
     }
     let version = app.edge().policies.current().version().to_string();
-    tracing::info!(address = %app.address(), policy.version = version, "serving");
+    let metrics = app.metrics_address().map(|address| address.to_string());
+    tracing::info!(address = %app.address(), metrics, policy.version = version, "serving");
     loop {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hang_up.recv() => match app.reload_policies(&config) {
+            _ = hang_up.recv() => match app.reload_policies() {
                 Ok(()) => {
                     let version = app.edge().policies.current().version().to_string();
                     tracing::info!(policy.version = version, "policies reloaded");

@@ -1,11 +1,13 @@
 //! One decision, from question to answer.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::answer::{Answer, context_tail, is_told_alone, policies_of, reason_of};
 use super::cache::AnswerCache;
 use super::question::ReadQuestion;
 use super::record::record_tail;
+use super::shadow::Shadow;
 use crate::audit::{DecisionId, DecisionIds};
 use crate::clock::Clock;
 use crate::model::{AccessFacts, CaseFacts, Timestamp};
@@ -21,6 +23,21 @@ pub struct Decisions {
     clock: Arc<dyn Clock>,
     cache: AnswerCache,
     ids: Arc<DecisionIds>,
+    shadow: Option<Arc<Shadow>>,
+    allowed: AtomicU64,
+    denied: AtomicU64,
+    remembered: AtomicU64,
+}
+
+/// How many decisions were made since the start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DecisionCounts {
+    /// Allowed.
+    pub allowed: u64,
+    /// Denied.
+    pub denied: u64,
+    /// Of both, those whose answer was remembered.
+    pub remembered: u64,
 }
 
 /// A decision: an answer, given to one asking.
@@ -57,7 +74,39 @@ impl Decisions {
         ids: Arc<DecisionIds>,
         cache_capacity: u64,
     ) -> Self {
-        Self { policies, replica, clock, cache: AnswerCache::new(cache_capacity), ids }
+        Self {
+            policies,
+            replica,
+            clock,
+            cache: AnswerCache::new(cache_capacity),
+            ids,
+            shadow: None,
+            allowed: AtomicU64::new(0),
+            denied: AtomicU64::new(0),
+            remembered: AtomicU64::new(0),
+        }
+    }
+
+    /// The same, with a bundle that is asked beside the one in force.
+    #[must_use]
+    pub fn beside(self, shadow: Option<Arc<Shadow>>) -> Self {
+        Self { shadow, ..self }
+    }
+
+    /// The bundle that is asked beside the one in force, if there is one.
+    #[must_use]
+    pub fn shadow(&self) -> Option<&Arc<Shadow>> {
+        self.shadow.as_ref()
+    }
+
+    /// How many decisions were made since the start.
+    #[must_use]
+    pub fn counts(&self) -> DecisionCounts {
+        DecisionCounts {
+            allowed: self.allowed.load(Ordering::Relaxed),
+            denied: self.denied.load(Ordering::Relaxed),
+            remembered: self.remembered.load(Ordering::Relaxed),
+        }
     }
 
     /// Answers a question (R1-R9).
@@ -70,11 +119,27 @@ impl Decisions {
         let revision = facts.as_ref().map_or(Seq(0), |facts| facts.revision);
         let now = self.clock.now();
         let id = self.ids.next();
-        if let Some(answer) = self.cache.get(question, revision, &bundle, now) {
-            return Ok(Decided { id, answer, cached: true, at: now, facts: None, keep: false });
+        let remembered = self.cache.get(question, revision, &bundle, now);
+        let cached = remembered.is_some();
+        let (answer, keep) = if let Some(answer) = remembered {
+            (answer, false)
+        } else {
+            let (answer, keep) = evaluate(&bundle, question, facts.as_deref(), now, &id);
+            (Arc::new(answer), keep)
+        };
+        self.count(answer.allowed, cached);
+        if let Some(shadow) = &self.shadow {
+            shadow.hand(id, now, question, facts.as_ref(), &answer);
         }
-        let (answer, keep) = evaluate(&bundle, question, facts.as_deref(), now, &id);
-        Ok(Decided { id, answer: Arc::new(answer), cached: false, at: now, facts, keep })
+        Ok(Decided { id, answer, cached, at: now, facts: facts.filter(|_| !cached), keep })
+    }
+
+    fn count(&self, allowed: bool, cached: bool) {
+        let answers = if allowed { &self.allowed } else { &self.denied };
+        answers.fetch_add(1, Ordering::Relaxed);
+        if cached {
+            self.remembered.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Keeps the answer for the next one who asks the same. To be called once its record is in the log: the record of

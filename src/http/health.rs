@@ -23,7 +23,7 @@ pub(super) async fn readyz(State(entrance): State<Entrance>) -> Response {
     let ready = parts.iter().all(|(_, health)| health.is_ok());
     // A refused reload is told, and so is a clock that was set back. Neither is a reason to send no work: the good policies
     // serve on (G6), by the time before.
-    let refused = edge.policies.refused();
+    let refused = edge.policies.refused().map(|error| error.to_string());
     let shown = |health: &Result<(), String>| match health {
         Ok(()) => "ok".to_owned(),
         Err(cause) => cause.clone(),

@@ -32,6 +32,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub struct Listeners {
     tcp: TcpListener,
     unix: Option<(UnixListener, PathBuf)>,
+    metrics: Option<TcpListener>,
 }
 
 impl Listeners {
@@ -40,14 +41,16 @@ impl Listeners {
     /// # Errors
     /// The operating system's, with the address in the message.
     pub async fn bind(settings: &ServerSettings) -> io::Result<Self> {
-        let tcp = TcpListener::bind(settings.listen)
-            .await
-            .map_err(|error| named(&error, &format!("cannot listen on `{}`", settings.listen)))?;
+        let tcp = bind_tcp(settings.listen).await?;
+        let metrics = match settings.metrics_listen {
+            Some(address) => Some(bind_tcp(address).await?),
+            None => None,
+        };
         let unix = match &settings.unix_socket {
             Some(path) => Some((bind_unix(path)?, path.clone())),
             None => None,
         };
-        Ok(Self { tcp, unix })
+        Ok(Self { tcp, unix, metrics })
     }
 
     /// The TCP address that was bound.
@@ -57,6 +60,19 @@ impl Listeners {
     pub fn local_addr(&self) -> io::Result<std::net::SocketAddr> {
         self.tcp.local_addr()
     }
+
+    /// The address at which metrics are, if they are anywhere.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn metrics_addr(&self) -> io::Result<Option<std::net::SocketAddr>> {
+        self.metrics.as_ref().map(TcpListener::local_addr).transpose()
+    }
+}
+
+async fn bind_tcp(address: std::net::SocketAddr) -> io::Result<TcpListener> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|error| named(&error, &format!("cannot listen on `{address}`")))
 }
 
 fn named(error: &io::Error, what: &str) -> io::Error {
@@ -101,7 +117,7 @@ impl Serving {
 pub fn serve(listeners: Listeners, edge: &Arc<Edge>, settings: &ServerSettings) -> Serving {
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
-    let Listeners { tcp, unix } = listeners;
+    let Listeners { tcp, unix, metrics } = listeners;
     let unix_path = unix.as_ref().map(|(_, path)| path.clone());
     let routes = router(Arc::clone(edge), Via::Tcp);
     tasks.spawn(Accept::new(routes, settings, stopped.clone()).run(async move || {
@@ -110,6 +126,10 @@ pub fn serve(listeners: Listeners, edge: &Arc<Edge>, settings: &ServerSettings) 
         stream.set_nodelay(true)?;
         Ok(stream)
     }));
+    if let Some(metrics) = metrics {
+        let routes = super::metrics::router(Arc::clone(edge));
+        tasks.spawn(Accept::new(routes, settings, stopped.clone()).run(async move || Ok(metrics.accept().await?.0)));
+    }
     if let Some((unix, _)) = unix {
         let routes = router(Arc::clone(edge), Via::UnixSocket);
         tasks.spawn(Accept::new(routes, settings, stopped).run(async move || {

@@ -349,15 +349,20 @@ fn role_problem(file: &SourceFile, error: &RoleCatalogueError) -> LoadError {
     LoadError { problems: vec![Problem { place, message: error.to_string(), help: None }] }
 }
 
-/// A digest of every text, each with its length, so that no two different bundles read the same.
+/// The version of the bundle that these texts make, if they make one.
 pub(super) fn version_of(source: &BundleSource) -> PolicyVersion {
+    let digest = digest_of(source);
+    let first: u64 = digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
+    PolicyVersion(format!("{first:016x}"))
+}
+
+/// A digest of every text, each with its length, so that no two different bundles read the same.
+pub(super) fn digest_of(source: &BundleSource) -> [u8; 32] {
     let mut digest = Sha256::new();
     let texts = [&source.schema, &source.roles].into_iter().chain(&source.policies);
     for file in texts {
         digest.update((file.text.len() as u64).to_be_bytes());
         digest.update(file.text.as_bytes());
     }
-    let digest = digest.finalize();
-    let first: u64 = digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
-    PolicyVersion(format!("{first:016x}"))
+    digest.finalize().into()
 }

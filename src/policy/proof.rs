@@ -108,9 +108,19 @@ impl ProofReport {
     /// # Errors
     /// [`LoadError`] when there is none, or it is not one.
     pub fn read(path: &Path) -> Result<Self, LoadError> {
-        let named = |message: String| LoadError::of(format!("the proof report {}: {message}", path.display()));
-        let text = std::fs::read_to_string(path).map_err(|error| named(error.to_string()))?;
-        let report: Self = serde_json::from_str(&text).map_err(|error| named(error.to_string()))?;
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| LoadError::of(format!("the proof report {name}: {error}")))?;
+        Self::parse(&name, &text)
+    }
+
+    /// The report in this text, which is called so.
+    ///
+    /// # Errors
+    /// [`LoadError`] when it is none.
+    pub fn parse(name: &str, text: &str) -> Result<Self, LoadError> {
+        let named = |message: String| LoadError::of(format!("the proof report {name}: {message}"));
+        let report: Self = serde_json::from_str(text).map_err(|error| named(error.to_string()))?;
         if report.format == PROOF_FORMAT {
             Ok(report)
         } else {

@@ -26,12 +26,12 @@ pub struct BundleSource {
 }
 
 /// The file that holds the schema, in a bundle's `schemas/`.
-const SCHEMA_FILE: &str = "schemas/support_access.cedarschema";
+pub(super) const SCHEMA_FILE: &str = "schemas/support_access.cedarschema";
 /// The file that holds the role catalogue, in a bundle's `schemas/`.
-const ROLES_FILE: &str = "schemas/entra-roles.json";
+pub(super) const ROLES_FILE: &str = "schemas/entra-roles.json";
 
 /// A bundle's file may not be larger than this many bytes.
-const LARGEST_FILE_BYTES: u64 = 4 * 1024 * 1024;
+pub(super) const LARGEST_FILE_BYTES: u64 = 4 * 1024 * 1024;
 
 macro_rules! shipped {
     ($name:literal) => {
@@ -55,6 +55,12 @@ impl BundleSource {
                 shipped!("policies/visibility.cedar"),
             ],
         }
+    }
+
+    /// A digest of the texts: 64 hexadecimal digits, whose first 16 are the bundle's version.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        super::envelope::hex(&super::bundle::digest_of(self))
     }
 
     /// Reads a bundle directory: `schemas/support_access.cedarschema`, `schemas/entra-roles.json` and every

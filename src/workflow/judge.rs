@@ -7,10 +7,10 @@ use serde_json::json;
 use super::error::{Denied, WorkflowError};
 use crate::audit::{Asked, DecisionId, DecisionIds, DecisionLog, WorkflowRecord};
 use crate::clock::Clock;
-use crate::decision::{PolicyRef, Reason, policies_of, reason_of};
+use crate::decision::{PolicyRef, Reason, Shadow, ShadowAnswer, policies_of, reason_of};
 use crate::identity::{Caller, CallerKind};
 use crate::model::{AccessRequest, Consent, SupportRequest, Timestamp};
-use crate::policy::{Bundle, Circumstances, Policies, Principal, Question, Resource, WorkflowAction};
+use crate::policy::{Bundle, Circumstances, Policies, Principal, Question, Resource, Verdict, WorkflowAction};
 
 /// Asks and records.
 #[derive(Debug)]
@@ -19,6 +19,7 @@ pub struct Judge {
     clock: Arc<dyn Clock>,
     log: Arc<DecisionLog>,
     ids: Arc<DecisionIds>,
+    shadow: Option<Arc<Shadow>>,
 }
 
 /// What the policies said.
@@ -40,7 +41,13 @@ impl Judge {
     /// A judge by these policies who records in this log.
     #[must_use]
     pub fn new(policies: Arc<Policies>, clock: Arc<dyn Clock>, log: Arc<DecisionLog>, ids: Arc<DecisionIds>) -> Self {
-        Self { policies, clock, log, ids }
+        Self { policies, clock, log, ids, shadow: None }
+    }
+
+    /// The same, with a bundle that is asked beside the one in force.
+    #[must_use]
+    pub fn beside(self, shadow: Option<Arc<Shadow>>) -> Self {
+        Self { shadow, ..self }
     }
 
     /// Answers "may this caller do that", and returns once the answer is recorded.
@@ -58,6 +65,14 @@ impl Judge {
         let judgement = self.ask(&bundle, caller, action, resource, circumstances);
         let (resource_type, resource_id, facts) = describe(&resource, &circumstances);
         self.record(caller, action.as_str(), resource_type, &resource_id, facts, &judgement).await?;
+        if let Some(shadow) = &self.shadow {
+            let asked = || {
+                let subject_type = kind_of(caller, Some(action));
+                format!("{subject_type}::\"{caller}\" {} {resource_type}::\"{resource_id}\"", action.as_str())
+            };
+            let verdict = |bundle: &Bundle| verdict(bundle, caller, action, resource, circumstances);
+            shadow.compare(&judgement.id, self.clock.now(), asked, || judgement.told(), verdict);
+        }
         Ok(judgement)
     }
 
@@ -178,10 +193,7 @@ impl Judge {
         resource: Resource<'_>,
         circumstances: Circumstances<'_>,
     ) -> Judgement {
-        let name = caller.to_string();
-        let principal = principal(caller, &name, action);
-        let action = bundle.workflow_action(action);
-        let verdict = bundle.evaluate(&Question { principal, action, resource, circumstances });
+        let verdict = verdict(bundle, caller, action, resource, circumstances);
         Judgement {
             id: self.ids.next(),
             allowed: verdict.allowed,
@@ -199,6 +211,28 @@ impl Judgement {
         let Self { id, reason, policies, .. } = self;
         WorkflowError::Denied(Box::new(Denied { decision_id: id, reason, policies }))
     }
+
+    fn told(&self) -> ShadowAnswer {
+        ShadowAnswer {
+            allowed: self.allowed,
+            code: self.reason.code.clone(),
+            because: self.policies.iter().map(|policy| policy.id.clone()).collect(),
+            policy_version: self.policy_version.clone(),
+        }
+    }
+}
+
+fn verdict(
+    bundle: &Bundle,
+    caller: &Caller,
+    action: WorkflowAction,
+    resource: Resource<'_>,
+    circumstances: Circumstances<'_>,
+) -> Verdict {
+    let name = caller.to_string();
+    let principal = principal(caller, &name, action);
+    let action = bundle.workflow_action(action);
+    bundle.evaluate(&Question { principal, action, resource, circumstances })
 }
 
 /// A caller as the policies see them: a person acts as an engineer or as a user of their tenant, by what they do.

@@ -1,4 +1,4 @@
-//! The program as a process: killed, told to stop, told to reload, started wrongly, and on a full disk.
+//! The program as a process: killed, told to stop, told to reload or left to find out, started wrongly, and on a full disk.
 
 mod case;
 mod clock;
@@ -7,6 +7,10 @@ mod faults;
 mod kill;
 mod power;
 mod refused;
+mod shadow;
 mod signals;
+#[cfg(feature = "workbench")]
+mod signed;
 mod taken;
 mod token;
+mod watch;

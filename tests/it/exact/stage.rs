@@ -53,7 +53,7 @@ impl Stage {
         let files = TempDir::new().unwrap();
         write_bundle(&files, 0, false);
         let more = format!(
-            "server.unix_socket = \"{0}/socket\"\npolicy.directory = \"{0}\"\ndecision.cache_capacity = 10000",
+            "server.unix_socket = \"{0}/socket\"\npolicy.directory = \"{0}\"\npolicy.watch = false\ndecision.cache_capacity = 10000",
             files.path().display()
         );
         let house = House::start_with(&more).await;
@@ -129,7 +129,7 @@ impl Stage {
         let place = self.history.lock().loaded.len();
         write_bundle(&self.files, place, locked);
         let from = self.now();
-        self.house.app().reload_policies(&self.house.config).unwrap();
+        self.house.app().reload_policies().unwrap();
         let span = Span { from, to: self.now() };
         let version = self.house.app().edge().policies.current().version().to_string();
         let mut history = self.history.lock();
@@ -142,7 +142,7 @@ impl Stage {
         let path = self.files.path().join("policies/zz-lock.cedar");
         let before = std::fs::read(&path).unwrap();
         std::fs::write(&path, "permit (principal, action, resource);").unwrap();
-        self.house.app().reload_policies(&self.house.config).unwrap_err();
+        self.house.app().reload_policies().unwrap_err();
         std::fs::write(&path, before).unwrap();
     }
 

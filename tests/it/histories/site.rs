@@ -52,7 +52,10 @@ impl Site {
         let directory = bundle.path().display();
         // On a busy machine a connection can rest for long between two questions; it must not be closed on the next one.
         let patient = "server.read_timeout_ms = 600000\nserver.idle_timeout_ms = 600000";
-        let house = House::start_with(&format!("{settings}\n{patient}\npolicy.directory = \"{directory}\"")).await;
+        let house = House::start_with(&format!(
+            "{settings}\n{patient}\npolicy = {{ directory = \"{directory}\", watch = false }}"
+        ))
+        .await;
         let mut site = Self {
             name,
             house,
@@ -117,7 +120,7 @@ impl Site {
         self.reloads += 1;
         let good = std::fs::read_to_string(self.policies()).unwrap();
         std::fs::write(self.policies(), format!("{good}\n// reloaded {}\n", self.reloads)).unwrap();
-        self.house.app().reload_policies(&self.house.config).map_err(|error| format!("not reloaded: {error}"))?;
+        self.house.app().reload_policies().map_err(|error| format!("not reloaded: {error}"))?;
         let before = self.policy_version.take();
         self.policy_version = self.readiness().await["policy_version"].clone();
         if before == self.policy_version { Err("reloaded, and still the old version".to_owned()) } else { Ok(()) }
@@ -131,7 +134,7 @@ impl Site {
             "@id(\"reading.all\") @rule(\"R1\") @reason(\"x\") permit (principal, action, resource);\npermit (",
         )
         .unwrap();
-        let reloaded = self.house.app().reload_policies(&self.house.config);
+        let reloaded = self.house.app().reload_policies();
         std::fs::write(self.policies(), good).unwrap();
         let ready = self.readiness().await;
         if reloaded.is_ok() || ready["refused_policies"].is_null() || ready["policy_version"] != self.policy_version {

@@ -73,7 +73,8 @@ fn kill_while_starting(site: &Site, dice: &mut Rng) {
 
 async fn survives(mode: &str, name: &str) {
     let began = Instant::now();
-    let site = Site::new(&format!("decision_log.mode = \"{mode}\"\npolicy.directory = \"bundle\""));
+    let site =
+        Site::new(&format!("decision_log.mode = \"{mode}\"\npolicy = {{ directory = \"bundle\", watch = false }}"));
     site.bundle("bundle");
     let mut dice = random(name);
     let kills = effort(KILLS);

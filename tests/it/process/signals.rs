@@ -71,7 +71,7 @@ async fn sigterm_ends_it_while_every_connection_is_taken() {
 async fn sighup_takes_good_policies_and_leaves_bad_ones() {
     const FREEZE: &str = "\n@id(\"test.freeze\")\n@rule(\"R1\")\n@code(\"frozen\")\n@reason(\"nothing is read today\")\n\
                           forbid (principal, action in Action::\"readDiagnosticData\", resource is DiagnosticData);\n";
-    let site = Site::new("policy.directory = \"bundle\"");
+    let site = Site::new("policy = { directory = \"bundle\", watch = false }");
     site.bundle("bundle");
     let mut sidecar = site.start();
     let people = People::of(&site, &sidecar);

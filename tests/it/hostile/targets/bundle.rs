@@ -21,10 +21,10 @@ pub fn run(bytes: &[u8]) {
         let path = front.folder.path().join("bundle").join(name);
         let before = policies.current().version().clone();
         std::fs::write(&path, text).unwrap();
-        if let Err(error) = front.app().reload_policies(&front.config) {
+        if let Err(error) = front.app().reload_policies() {
             assert_eq!(policies.current().version(), &before, "a bad bundle serves");
             assert!(front.ada_may_read(), "the good bundle was lost");
-            assert!(policies.refused().is_some_and(|why| !why.trim().is_empty()));
+            assert!(policies.refused().is_some_and(|why| !why.to_string().trim().is_empty()));
             let told = error.to_string();
             assert!(!told.trim().is_empty() && told.len() <= 64 * 1024 + text.len(), "{} bytes", told.len());
         } else {
@@ -44,7 +44,7 @@ pub fn run(bytes: &[u8]) {
             None => std::fs::remove_file(&path).unwrap(),
         }
         if policies.current().version() != &before {
-            front.app().reload_policies(&front.config).expect("the shipped bundle is good");
+            front.app().reload_policies().expect("the shipped bundle is good");
             assert_eq!(policies.current().version(), &before);
         }
         assert!(front.ada_may_read(), "another bundle left something behind");

@@ -65,7 +65,6 @@ const PEOPLE: [(&str, &str, &str, &str, bool); 7] = [
 pub(super) struct Front {
     runtime: Option<Runtime>,
     app: Option<App>,
-    pub(super) config: Config,
     pub(super) folder: TempDir,
     routes: Router,
     tokens: HashMap<&'static str, String>,
@@ -110,6 +109,7 @@ fn settings(folder: &Path) -> String {
         store.path = "{folder}/store.db"
         decision_log.path = "{folder}/decisions.jsonl"
         policy.directory = "{folder}/bundle"
+        policy.watch = false
         tenants = [{{ id = "contoso", display_name = "Contoso" }}, {{ id = "fabrikam", display_name = "Fabrikam" }}]
 
         [identity]
@@ -175,7 +175,6 @@ impl Front {
         let mut front = Self {
             runtime: Some(runtime),
             app: Some(app),
-            config,
             folder,
             routes,
             tokens: tokens(&key),

@@ -1,0 +1,271 @@
+//! Where the bundle in force comes from, and what it must bring along: read whole, judged whole, then swapped (G6).
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use sha2::{Digest as _, Sha256};
+
+use super::newest::Newest;
+use super::watch::watch;
+use crate::clock::Clock;
+use crate::config::PolicySettings;
+use crate::policy::{
+    Bundle, BundleSource, Effect, LoadError, Policies, ProofReport, SignedPackage, TrustedKey, TrustedKeys,
+};
+
+/// How often the files are read until two readings in a row say the same.
+const READINGS: usize = 10;
+
+/// A signed bundle may come from a clock that is ahead of ours by this much.
+const AHEAD_MS: i64 = 5 * 60 * 1000;
+
+/// Who wants a reload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Somebody told us to.
+    ByOrder,
+    /// The files have changed.
+    ByChange,
+}
+
+/// What stands in the files that a bundle comes from, as of one moment.
+#[derive(Debug)]
+pub(super) struct Look {
+    source: Result<BundleSource, LoadError>,
+    package: Option<SignedPackage>,
+    proof: Option<Result<ProofReport, LoadError>>,
+    /// Tells this content from any other.
+    pub(super) fingerprint: [u8; 32],
+}
+
+/// Where one bundle comes from.
+#[derive(Debug)]
+pub(super) struct Origin {
+    settings: PolicySettings,
+    trusted: TrustedKeys,
+    newest: Option<Newest>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Origin {
+    /// The origin that the settings name. `newest` is the file that remembers the newest package that was in force.
+    ///
+    /// # Errors
+    /// [`LoadError`] when a trusted key cannot be read.
+    pub(super) fn new(
+        settings: &PolicySettings,
+        newest: Option<PathBuf>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, LoadError> {
+        let keys = settings.trusted_keys.iter().map(|path| trusted(path)).collect::<Result<_, _>>()?;
+        let newest = newest.filter(|_| settings.bundle.is_some()).map(Newest::in_file);
+        Ok(Self { settings: settings.clone(), trusted: TrustedKeys(keys), newest, clock })
+    }
+
+    pub(super) fn settings(&self) -> &PolicySettings {
+        &self.settings
+    }
+
+    /// The files to keep an eye on, with the folders that are looked into.
+    pub(super) fn paths(&self) -> Vec<PathBuf> {
+        let folders = self
+            .settings
+            .directory
+            .iter()
+            .flat_map(|directory| [directory.clone(), directory.join("policies"), directory.join("schemas")]);
+        let report = self.settings.proof_report.iter().filter(|_| self.settings.require_proof);
+        folders.chain(self.settings.bundle.clone()).chain(report.cloned()).collect()
+    }
+
+    /// Reads what is there now.
+    pub(super) fn look(&self) -> Look {
+        let mut package = None;
+        let source = match (&self.settings.bundle, &self.settings.directory) {
+            (Some(file), _) => SignedPackage::read(file, &self.trusted).and_then(|signed| {
+                let source = signed.package().source();
+                package = Some(signed);
+                source
+            }),
+            (None, Some(directory)) => BundleSource::read(directory),
+            (None, None) => Ok(BundleSource::shipped()),
+        };
+        let proof = self.settings.require_proof.then(|| {
+            let packed = package.as_ref().and_then(|signed| signed.package().proof().transpose());
+            packed.unwrap_or_else(|| match &self.settings.proof_report {
+                Some(path) => ProofReport::read(path),
+                None => Err(LoadError::of("no proof for this bundle: the signed bundle has none")),
+            })
+        });
+        let mut digest = Sha256::new();
+        // `Debug` writes everything that there is to tell one content from another.
+        digest.update(format!("{:?} {:?} {proof:?}", source, package.as_ref().map(SignedPackage::sha256)));
+        Look { source, package, proof, fingerprint: digest.finalize().into() }
+    }
+
+    /// Reads until nothing changes while it is read: one state of all files, and not a part of each of two.
+    pub(super) fn steady_look(&self) -> Look {
+        let mut before = self.look();
+        for _ in 0..READINGS {
+            let now = self.look();
+            if now.fingerprint == before.fingerprint {
+                return now;
+            }
+            before = now;
+        }
+        before.source = Err(LoadError::of("the policies keep changing while they are read: try again"));
+        before
+    }
+
+    /// Makes a bundle of what was read, if it is good and brings along what it must.
+    ///
+    /// # Errors
+    /// [`LoadError`] saying what is wrong, and where.
+    pub(super) fn judge(&self, look: &Look) -> Result<Bundle, LoadError> {
+        if let Some(package) = &look.package {
+            self.is_in_time(package)?;
+        }
+        let bundle = Bundle::load(look.source.as_ref().map_err(Clone::clone)?)?;
+        if let Some(report) = &look.proof {
+            report.as_ref().map_err(Clone::clone)?.covers(&bundle, self.settings.invariants.as_deref())?;
+        }
+        Ok(bundle)
+    }
+
+    /// No package is taken that is older than one which was in force: whoever can put files here but not sign could
+    /// otherwise bring back what was signed once and has been mended since.
+    fn is_in_time(&self, package: &SignedPackage) -> Result<(), LoadError> {
+        let (made, now) = (package.created_at(), self.clock.now());
+        if made > now.plus_millis(AHEAD_MS) {
+            return Err(LoadError::of(format!("the signed bundle says that it was made at {made}, and it is {now}")));
+        }
+        let newest = self.newest.as_ref().map_or(Ok(None), Newest::read)?;
+        match newest.filter(|newest| made < *newest) {
+            None => Ok(()),
+            Some(newest) => Err(LoadError::of(format!(
+                "the signed bundle was made at {made}, before the one of {newest} that was in force; to go back, pack \
+                 and sign the older texts anew"
+            ))),
+        }
+    }
+
+    /// Remembers what is in force from now on.
+    fn note(&self, look: &Look) -> Result<(), LoadError> {
+        match (&self.newest, &look.package) {
+            (Some(newest), Some(package)) => newest.note(package.created_at()),
+            (Some(_) | None, _) => Ok(()),
+        }
+    }
+
+    /// Reads, judges and remembers: the bundle to start with, and what it was made of.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub(super) fn first(&self) -> Result<(Bundle, Look), LoadError> {
+        let look = self.steady_look();
+        let bundle = self.judge(&look)?;
+        self.note(&look)?;
+        Ok((bundle, look))
+    }
+}
+
+fn trusted(path: &Path) -> Result<TrustedKey, LoadError> {
+    let named = |message: String| LoadError::of(format!("the trusted key {}: {message}", path.display()));
+    let text = std::fs::read_to_string(path).map_err(|error| named(error.to_string()))?;
+    TrustedKey::from_pem(&text).map_err(|error| named(error.to_string()))
+}
+
+/// Puts new bundles in place of the one in force, one at a time.
+#[derive(Debug)]
+pub(super) struct Reloader {
+    origin: Arc<Origin>,
+    policies: Arc<Policies>,
+    one_at_a_time: Mutex<()>,
+    /// What was judged last.
+    last: Mutex<Option<[u8; 32]>>,
+}
+
+impl Reloader {
+    pub(super) fn new(origin: Origin, first: &Look, policies: Arc<Policies>) -> Self {
+        Self {
+            origin: Arc::new(origin),
+            policies,
+            one_at_a_time: Mutex::new(()),
+            last: Mutex::new(Some(first.fingerprint)),
+        }
+    }
+
+    /// Takes changes into force as they come, until it is dropped. `busy` are folders in which the service itself writes.
+    pub(super) async fn watch(self: Arc<Self>, busy: Vec<PathBuf>) {
+        let origin = Arc::clone(&self.origin);
+        watch(origin, busy, move |look| self.changed(&look)).await;
+    }
+
+    fn changed(&self, look: &Look) {
+        let _alone = self.one_at_a_time.lock();
+        // Told and taken, or refused, by order meanwhile.
+        if *self.last.lock() == Some(look.fingerprint) {
+            return;
+        }
+        match self.take(look, Wanted::ByChange) {
+            Ok(true) => {
+                let version = self.policies.current().version().to_string();
+                tracing::info!(policy.version = version, "policies reloaded: their files have changed");
+            }
+            Ok(false) => {}
+            Err(error) => tracing::error!(error = %error, "the policies are not good: the ones in force stay"),
+        }
+    }
+
+    /// Takes what the files hold now into force, if it is good. Tells whether another bundle is in force now.
+    ///
+    /// # Errors
+    /// [`LoadError`]; the bundle in force stays.
+    pub(super) fn reload(&self, wanted: Wanted) -> Result<bool, LoadError> {
+        let _alone = self.one_at_a_time.lock();
+        let look = self.origin.steady_look();
+        self.take(&look, wanted)
+    }
+
+    fn take(&self, look: &Look, wanted: Wanted) -> Result<bool, LoadError> {
+        *self.last.lock() = Some(look.fingerprint);
+        self.put(look, wanted).inspect_err(|error| self.policies.refuse(error))
+    }
+
+    fn put(&self, look: &Look, wanted: Wanted) -> Result<bool, LoadError> {
+        let bundle = self.origin.judge(look)?;
+        let current = self.policies.current();
+        if wanted == Wanted::ByChange {
+            if bundle.version() == current.version() {
+                self.origin.note(look)?;
+                self.policies.confirm();
+                return Ok(false);
+            }
+            if self.origin.settings.directory.is_some() && !self.origin.settings.require_proof {
+                is_whole(&current, &bundle)?;
+            }
+        }
+        // Remembered first: a package that was in force for a moment must not be followed by an older one.
+        self.origin.note(look)?;
+        self.policies.replace(bundle);
+        Ok(true)
+    }
+}
+
+/// A folder of which a part has not arrived yet can be a good bundle, one with fewer forbids. So a forbid does not go
+/// away by itself: not before somebody says so.
+fn is_whole(current: &Bundle, new: &Bundle) -> Result<(), LoadError> {
+    let forbids = |bundle: &Bundle| -> Vec<String> {
+        bundle.policies().iter().filter(|one| one.effect == Effect::Forbid).map(|one| one.id.clone()).collect()
+    };
+    let kept = forbids(new);
+    let gone: Vec<_> = forbids(current).into_iter().filter(|id| !kept.contains(id)).collect();
+    if gone.is_empty() {
+        return Ok(());
+    }
+    let few = gone.iter().take(5).map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
+    let more = if gone.len() > 5 { format!(" and {} more", gone.len() - 5) } else { String::new() };
+    Err(LoadError::of(format!(
+        "the forbid {few}{more} would be gone: is the bundle whole? If it is meant so, say so with SIGHUP"
+    )))
+}
