@@ -26,6 +26,7 @@ mod hostile;
 mod policy_mutants;
 mod privacy;
 mod process;
+mod reload;
 mod rules;
 mod story;
 mod support;
