@@ -123,6 +123,10 @@ fn listen(files: &[PathBuf], busy: &[PathBuf], shared: &Arc<Shared>) -> notify::
 /// Watches the files of `origin`, and calls `take` with what they hold whenever they have changed and come to rest.
 /// `busy` are folders in which the service itself writes. Ends when it is dropped.
 pub(super) async fn watch(origin: Arc<Origin>, busy: Vec<PathBuf>, take: impl Fn(Look) + Send + Sync + 'static) {
+    if origin.paths().is_empty() {
+        // What ships with the program does not change.
+        return;
+    }
     let quiet = origin.settings().watch_quiet();
     let shared = Arc::new(Shared::default());
     let take = Arc::new(take);
