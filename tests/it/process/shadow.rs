@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use rustix::process::Signal;
-use serde_json::Value;
 
 use super::case::{Act, Case, People};
 use super::watch::{FREEZE, metrics, ready};
@@ -48,6 +47,8 @@ async fn a_shadow_bundle_is_asked_about_everything_and_decides_nothing() {
 
     #[cfg(feature = "workbench")]
     {
+        use serde_json::Value;
+
         let run = |arguments: &[&str]| {
             let output = site.command(arguments).output().unwrap();
             (output.status.code(), String::from_utf8(output.stdout).unwrap())
