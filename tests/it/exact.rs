@@ -7,6 +7,7 @@ mod history;
 mod readers;
 mod records;
 mod stage;
+mod stops;
 mod writers;
 
 use std::sync::Arc;

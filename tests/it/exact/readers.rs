@@ -76,7 +76,7 @@ fn question(asked: Asked) -> Value {
 }
 
 /// A batch ends with the first answer that its semantic waits for, and only there.
-fn ends_where_it_must(semantic: &str, asked: usize, answers: &[Value]) {
+pub fn ends_where_it_must(semantic: &str, asked: usize, answers: &[Value]) {
     let ends = |answer: &Value| match semantic {
         "deny_on_first_deny" => answer["decision"] == false,
         "permit_on_first_permit" => answer["decision"] == true,
