@@ -33,7 +33,7 @@ fn with_further_policies(count: usize) -> Result<Bundle, Failure> {
     let mut source = BundleSource::shipped();
     let further = (0..count).map(|number| {
         format!(
-            "@id(\"further.{number}\")\n@rule(\"R1\")\n@reason(\"further\")\nforbid (principal is User, action == \
+            "@id(\"further.{number}\")\n@rule(\"R1\")\n@code(\"further\")\n@reason(\"further\")\nforbid (principal is User, action == \
              Action::\"viewConsent\", resource is Consent) when {{ resource.part == \"part {number}\" }};\n"
         )
     });

@@ -9,6 +9,7 @@ mod body;
 mod consents;
 mod evaluation;
 mod explanations;
+mod front;
 mod health;
 mod metrics;
 mod opening;

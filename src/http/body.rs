@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, HttpBody as _};
+use axum::BoxError;
+use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -53,11 +54,16 @@ impl AsRef<[u8]> for Held {
     }
 }
 
+/// A body as it comes from a connection.
+pub(super) trait Received: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send {}
+
+impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send> Received for B {}
+
 /// Reads a whole body.
 ///
 /// # Errors
 /// 413 when it is too large, 408 when it takes too long, 503 when there is no room for it, 400 when the connection breaks.
-pub(super) async fn read(body: Body, edge: &Edge) -> Result<Bytes, Problem> {
+pub(super) async fn read<B: Received>(body: B, edge: &Edge) -> Result<Bytes, Problem> {
     let limits = edge.limits;
     let announced = body.size_hint().upper();
     let Ok(room) = tokio::time::timeout(limits.read_timeout, edge.room.hold(announced, limits)).await else {

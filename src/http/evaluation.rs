@@ -11,9 +11,10 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::json;
 
+use super::Entrance;
+use super::body::{self, Received};
 use super::problem::Problem;
 use super::wire::{self, Context, Entity, Evaluation, Evaluations, Item};
-use super::{Entrance, body};
 use crate::audit::{Asked, Ticket};
 use crate::decision::{Decided, ReadQuestion};
 use crate::identity::Caller;
@@ -35,6 +36,11 @@ thread_local! {
 
 /// `POST /access/v1/evaluation`
 pub(super) async fn evaluation(State(entrance): State<Entrance>, request: Request) -> Response {
+    answered(&entrance, request).await
+}
+
+/// The same, of whatever body: without a box around it where that counts.
+pub(super) async fn answered<B: Received>(entrance: &Entrance, request: http::Request<B>) -> Response {
     let (parts, body) = request.into_parts();
     let answer = entrance.evaluation(&parts.headers, body).await.unwrap_or_else(undecided);
     with_request_id(answer, &parts.headers)
@@ -113,7 +119,7 @@ impl Answered {
 }
 
 impl Entrance {
-    async fn evaluation(&self, headers: &HeaderMap, body: Body) -> Result<Response, Problem> {
+    async fn evaluation<B: Received>(&self, headers: &HeaderMap, body: B) -> Result<Response, Problem> {
         let (caller, bytes) = self.admitted(headers, body).await?;
         let wire: Evaluation<'_> = wire::parse(&bytes)?;
         self.one(&caller, headers, &wire).await
@@ -197,7 +203,7 @@ impl Entrance {
     }
 
     /// The caller and the body of a decision request that is JSON at least.
-    async fn admitted(&self, headers: &HeaderMap, body: Body) -> Result<(Caller, Bytes), Problem> {
+    async fn admitted<B: Received>(&self, headers: &HeaderMap, body: B) -> Result<(Caller, Bytes), Problem> {
         let caller = self.caller(headers).await?;
         if !body::is_json(headers) {
             let detail = "the `Content-Type` must be `application/json`";

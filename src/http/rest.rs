@@ -23,7 +23,7 @@ const SMALL_BYTES: u64 = 8 * 1024;
 /// client that sends a large body with a bad token would see a broken connection instead of the 401.
 pub(super) async fn discarded(State(within): State<Duration>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
-    if parts.version >= Version::HTTP_2 || body.size_hint().upper().is_some_and(|bytes| bytes <= SMALL_BYTES) {
+    if parts.version >= Version::HTTP_2 || is_small(body.size_hint()) {
         return next.run(Request::from_parts(parts, body)).await;
     }
     // Such a client sends its body when it is asked to; to read it would be to ask.
@@ -37,6 +37,11 @@ pub(super) async fn discarded(State(within): State<Duration>, request: Request, 
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// Whether a body is so small that nothing is left of it.
+pub(super) fn is_small(body: SizeHint) -> bool {
+    body.upper().is_some_and(|bytes| bytes <= SMALL_BYTES)
 }
 
 fn waits_to_be_asked(headers: &HeaderMap) -> bool {

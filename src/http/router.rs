@@ -27,18 +27,17 @@ use crate::model::InvalidId;
 use crate::store::ListPosition;
 use crate::workflow::{Answered, Rendered, WorkflowError};
 
+/// Where one question is asked (AuthZEN 1.0, section 10.1).
+pub(super) const EVALUATION: &str = "/access/v1/evaluation";
+
 /// The routes of a listener. The Unix domain socket serves decisions; the workflow wants to know persons.
 pub fn router(edge: Arc<Edge>, via: Via) -> Router {
     let decisions = Router::new()
-        .route("/access/v1/evaluation", post(evaluation::evaluation))
+        .route(EVALUATION, post(evaluation::evaluation))
         .route("/access/v1/evaluations", post(evaluation::evaluations))
         .route("/.well-known/authzen-configuration", get(evaluation::configuration))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz));
-    let local = match via {
-        Via::UnixSocket => Some(Caller::unix_socket()),
-        Via::Tcp => edge.insecure_loopback.then(Caller::insecure_loopback),
-    };
     let routes = match via {
         Via::UnixSocket => decisions,
         Via::Tcp => decisions.merge(workflow()),
@@ -54,7 +53,16 @@ pub fn router(edge: Arc<Edge>, via: Via) -> Router {
             with_request_id(problem.into_response(), &headers)
         })
         .layer(middleware::from_fn_with_state(edge.limits.read_timeout, rest::discarded))
-        .with_state(Entrance { edge, via, local })
+        .with_state(entrance(edge, via))
+}
+
+/// What the handlers of a listener know.
+pub(super) fn entrance(edge: Arc<Edge>, via: Via) -> Entrance {
+    let local = match via {
+        Via::UnixSocket => Some(Caller::unix_socket()),
+        Via::Tcp => edge.insecure_loopback.then(Caller::insecure_loopback),
+    };
+    Entrance { edge, via, local }
 }
 
 fn workflow() -> Router<Entrance> {

@@ -6,18 +6,17 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use super::front::Front;
 use super::opening::Opening;
 use super::quiet::Quiet;
-use super::{Edge, Via, router};
+use super::{Edge, Via};
 use crate::config::ServerSettings;
 
 /// The largest request head, in bytes.
@@ -119,20 +118,20 @@ pub fn serve(listeners: Listeners, edge: &Arc<Edge>, settings: &ServerSettings) 
     let mut tasks = JoinSet::new();
     let Listeners { tcp, unix, metrics } = listeners;
     let unix_path = unix.as_ref().map(|(_, path)| path.clone());
-    let routes = router(Arc::clone(edge), Via::Tcp);
-    tasks.spawn(Accept::new(routes, settings, stopped.clone()).run(async move || {
+    let front = Front::new(Arc::clone(edge), Via::Tcp);
+    tasks.spawn(Accept::new(front, settings, stopped.clone()).run(async move || {
         let (stream, _) = tcp.accept().await?;
         // Answers are small and complete: waiting for more to send only delays them.
         stream.set_nodelay(true)?;
         Ok(stream)
     }));
     if let Some(metrics) = metrics {
-        let routes = super::metrics::router(Arc::clone(edge));
-        tasks.spawn(Accept::new(routes, settings, stopped.clone()).run(async move || Ok(metrics.accept().await?.0)));
+        let front = Front::of_routes_alone(super::metrics::router(Arc::clone(edge)));
+        tasks.spawn(Accept::new(front, settings, stopped.clone()).run(async move || Ok(metrics.accept().await?.0)));
     }
     if let Some((unix, _)) = unix {
-        let routes = router(Arc::clone(edge), Via::UnixSocket);
-        tasks.spawn(Accept::new(routes, settings, stopped).run(async move || {
+        let front = Front::new(Arc::clone(edge), Via::UnixSocket);
+        tasks.spawn(Accept::new(front, settings, stopped).run(async move || {
             let (stream, _) = unix.accept().await?;
             Ok(stream)
         }));
@@ -142,7 +141,7 @@ pub fn serve(listeners: Listeners, edge: &Arc<Edge>, settings: &ServerSettings) 
 
 /// The loop of one listener.
 struct Accept {
-    routes: Router,
+    front: Front,
     connections: Arc<Semaphore>,
     read_timeout: Duration,
     idle_timeout: Duration,
@@ -151,9 +150,9 @@ struct Accept {
 }
 
 impl Accept {
-    fn new(routes: Router, settings: &ServerSettings, stopped: watch::Receiver<bool>) -> Self {
+    fn new(front: Front, settings: &ServerSettings, stopped: watch::Receiver<bool>) -> Self {
         Self {
-            routes,
+            front,
             connections: Arc::new(Semaphore::new(settings.max_connections)),
             read_timeout: settings.read_timeout(),
             idle_timeout: settings.idle_timeout(),
@@ -200,7 +199,7 @@ impl Accept {
                     continue;
                 }
             };
-            let (service, quiet) = Quiet::watch(TowerToHyperService::new(self.routes.clone().into_service()));
+            let (service, quiet) = Quiet::watch(self.front.clone());
             let stream = Opening::new(stream, self.read_timeout);
             let connection = server.serve_connection(TokioIo::new(stream), service).into_owned();
             let connection = graceful.watch(connection);
