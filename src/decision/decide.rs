@@ -54,6 +54,8 @@ pub struct Decided {
     /// The facts it was found on; none for a remembered one, and where there is no such support request.
     pub facts: Option<Arc<LiveCase>>,
     keep: bool,
+    /// The commit at which the whole picture was at rest before its facts were looked up.
+    at_rest: Option<Seq>,
 }
 
 /// Why there is no decision. Nobody may take this for an allow (G4).
@@ -115,6 +117,7 @@ impl Decisions {
     /// [`Undecided`] when the facts may be out of date.
     pub fn decide(&self, question: &ReadQuestion<'_>) -> Result<Decided, Undecided> {
         let bundle = self.policies.current();
+        let at_rest = self.replica.at_rest();
         let facts = self.facts(question)?;
         let revision = facts.as_ref().map_or(Seq(0), |facts| facts.revision);
         let now = self.clock.now();
@@ -131,7 +134,7 @@ impl Decisions {
         if let Some(shadow) = &self.shadow {
             shadow.hand(id, now, question, facts.as_ref(), &answer);
         }
-        Ok(Decided { id, answer, cached, at: now, facts: facts.filter(|_| !cached), keep })
+        Ok(Decided { id, answer, cached, at: now, facts: facts.filter(|_| !cached), keep, at_rest })
     }
 
     fn count(&self, allowed: bool, cached: bool) {
@@ -155,11 +158,21 @@ impl Decisions {
     /// being recorded (G1), and so that facts and policies which were never in force together allow nothing (G6).
     #[must_use]
     pub fn still_holds(&self, question: &ReadQuestion<'_>, decided: &Decided) -> bool {
-        let answer = &decided.answer;
         let revision = self.facts(question).map(|facts| facts.map_or(Seq(0), |facts| facts.revision));
-        revision == Ok(answer.facts_revision)
-            && Arc::ptr_eq(&self.policies.current(), &answer.bundle)
-            && self.clock.now() < answer.unchanged_until
+        revision == Ok(decided.answer.facts_revision) && self.rests_hold(&decided.answer)
+    }
+
+    /// The same without a look at the facts, where there is nothing to keep: true only if no commit has touched anything
+    /// since before they were looked up. False says nothing.
+    #[must_use]
+    pub fn plainly_holds(&self, decided: &Decided) -> bool {
+        let untouched = || decided.at_rest.is_some() && decided.at_rest == self.replica.at_rest();
+        !decided.keep && (!decided.answer.allowed || (untouched() && self.rests_hold(&decided.answer)))
+    }
+
+    /// Whether the policies are those that were asked, and every end time lies ahead.
+    fn rests_hold(&self, answer: &Answer) -> bool {
+        Arc::ptr_eq(&self.policies.current(), &answer.bundle) && self.clock.now() < answer.unchanged_until
     }
 
     fn facts(&self, question: &ReadQuestion<'_>) -> Result<Option<Arc<LiveCase>>, Undecided> {

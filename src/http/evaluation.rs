@@ -254,6 +254,9 @@ impl Entrance {
     /// rests on is as it was, and is to be decided anew otherwise (G1).
     fn holds(&self, wire: &Evaluation<'_>, answer: &Answered) -> Result<bool, Problem> {
         let Answered::Read(decided) = answer else { return Ok(true) };
+        if self.edge.decisions.plainly_holds(decided) {
+            return Ok(true);
+        }
         let Some(question) = read_question(wire)? else { return Ok(true) };
         self.edge.decisions.remember(&question, decided);
         Ok(!decided.answer.allowed || self.edge.decisions.still_holds(&question, decided))

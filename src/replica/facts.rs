@@ -50,6 +50,8 @@ pub struct Replica {
     hasher: ahash::RandomState,
     shards: Box<[Shard]>,
     usable: AtomicBool,
+    /// The commit that is being taken in, or was last.
+    begun: AtomicU64,
     not_fresh: Mutex<NotFresh>,
     applied: AtomicU64,
     known: Mutex<Known>,
@@ -77,6 +79,7 @@ impl Replica {
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
             usable: AtomicBool::new(false),
             not_fresh: Mutex::new(NotFresh::Bootstrapping),
+            begun: AtomicU64::new(0),
             applied: AtomicU64::new(0),
             known: Mutex::default(),
         }
@@ -101,6 +104,13 @@ impl Replica {
         if self.usable.load(Ordering::Acquire) { Ok(()) } else { Err(self.not_fresh.lock().clone()) }
     }
 
+    /// The state of the whole picture, while nothing is being taken in.
+    #[must_use]
+    pub fn at_rest(&self) -> Option<Seq> {
+        let begun = self.begun.load(Ordering::SeqCst);
+        (self.applied() == Seq(begun) && self.usable.load(Ordering::Acquire)).then_some(Seq(begun))
+    }
+
     /// Every commit up to here is in force for every reader.
     #[must_use]
     pub fn applied(&self) -> Seq {
@@ -115,6 +125,7 @@ impl Replica {
 
     /// Allows use of the picture: it holds everything up to `applied`.
     pub(super) fn start(&self, applied: Seq) {
+        self.begun.store(applied.0, Ordering::SeqCst);
         self.applied.store(applied.0, Ordering::Release);
         self.usable.store(true, Ordering::Release);
     }
@@ -166,6 +177,8 @@ impl Replica {
                 Object::Tenant(_) | Object::Slot(_) | Object::RememberedAnswer(_) => {}
             }
         }
+        // Before anything can be seen of it: whoever finds the picture at rest at one commit, twice, has seen one picture.
+        self.begun.store(change.seq.0, Ordering::SeqCst);
         for (id, facts) in cases {
             self.put(id, LiveCase { revision: change.seq, facts });
         }
