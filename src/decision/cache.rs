@@ -6,7 +6,8 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use moka::sync::Cache;
+use quick_cache::UnitWeighter;
+use quick_cache::sync::{Cache, DefaultLifecycle};
 
 use super::answer::Answer;
 use super::question::ReadQuestion;
@@ -14,9 +15,12 @@ use crate::model::Timestamp;
 use crate::policy::Bundle;
 use crate::store::Seq;
 
+type Answers = Cache<Box<[u8]>, Arc<Answer>, UnitWeighter, ahash::RandomState>;
+
 #[derive(Debug)]
 pub(super) struct AnswerCache {
-    answers: Cache<Box<[u8]>, Arc<Answer>, ahash::RandomState>,
+    /// None: nothing is kept.
+    answers: Option<Answers>,
 }
 
 thread_local! {
@@ -25,7 +29,10 @@ thread_local! {
 
 impl AnswerCache {
     pub(super) fn new(capacity: u64) -> Self {
-        let answers = Cache::builder().max_capacity(capacity).build_with_hasher(ahash::RandomState::new());
+        let items = usize::try_from(capacity).unwrap_or(usize::MAX);
+        let answers = (capacity > 0).then(|| {
+            Cache::with(items, capacity, UnitWeighter, ahash::RandomState::new(), DefaultLifecycle::default())
+        });
         Self { answers }
     }
 
@@ -36,9 +43,10 @@ impl AnswerCache {
         bundle: &Arc<Bundle>,
         now: Timestamp,
     ) -> Option<Arc<Answer>> {
+        let answers = self.answers.as_ref()?;
         let found = KEY.with_borrow_mut(|key| {
             question.write_key(key);
-            self.answers.get(key.as_slice())
+            answers.get(key.as_slice())
         });
         let holds = |answer: &Arc<Answer>| {
             answer.facts_revision == facts
@@ -50,9 +58,10 @@ impl AnswerCache {
     }
 
     pub(super) fn put(&self, question: &ReadQuestion<'_>, answer: Arc<Answer>) {
+        let Some(answers) = &self.answers else { return };
         KEY.with_borrow_mut(|key| {
             question.write_key(key);
-            self.answers.insert(key.as_slice().into(), answer);
+            answers.insert(key.as_slice().into(), answer);
         });
     }
 }

@@ -1,7 +1,8 @@
 //! Tokens that were verified before, by their hash. An entry proves nothing by itself: time and keys are compared anew.
 
 use aws_lc_rs::digest::{SHA256, digest};
-use moka::sync::Cache;
+use quick_cache::UnitWeighter;
+use quick_cache::sync::{Cache, DefaultLifecycle};
 
 use super::caller::Caller;
 use crate::model::Timestamp;
@@ -22,12 +23,14 @@ pub(super) struct Verified {
 
 pub(super) struct TokenCache {
     // The hasher is keyed at random, so that nobody can choose tokens that fall into one bucket.
-    entries: Cache<TokenHash, Verified, ahash::RandomState>,
+    entries: Cache<TokenHash, Verified, UnitWeighter, ahash::RandomState>,
 }
 
 impl TokenCache {
     pub(super) fn new(capacity: u64) -> Self {
-        Self { entries: Cache::builder().max_capacity(capacity).build_with_hasher(ahash::RandomState::new()) }
+        let items = usize::try_from(capacity).unwrap_or(usize::MAX);
+        let hasher = ahash::RandomState::new();
+        Self { entries: Cache::with(items, capacity, UnitWeighter, hasher, DefaultLifecycle::default()) }
     }
 
     /// The caller of a token that was verified, while it has not expired and none of its issuer's keys has changed.
@@ -42,7 +45,7 @@ impl TokenCache {
         if now < verified.expires_at && generation_of(verified.issuer) == Some(verified.generation) {
             return Some(verified.caller);
         }
-        self.entries.invalidate(&hash);
+        self.entries.remove(&hash);
         None
     }
 
