@@ -4,6 +4,7 @@
 //! the lives of consents (the model's), and how calls arrive. Every command is the same story, told in `change.rs`.
 
 mod absent;
+mod bell;
 mod change;
 mod commands;
 mod error;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use self::bell::Bell;
 use crate::audit::{DecisionIds, DecisionLog};
 use crate::clock::Clock;
 use crate::decision::Shadow;
@@ -38,6 +40,7 @@ pub struct Workflow {
     judge: Judge,
     /// Room for those who search the decision log: each reads a part of it.
     searches: Arc<Semaphore>,
+    bell: Bell,
 }
 
 impl Workflow {
@@ -51,7 +54,8 @@ impl Workflow {
         ids: Arc<DecisionIds>,
     ) -> Self {
         let judge = Judge::new(policies, Arc::clone(&clock), log, ids);
-        Self { store, clock, judge, searches: Arc::new(Semaphore::new(explanation::SEARCHES_AT_ONCE)) }
+        let searches = Arc::new(Semaphore::new(explanation::SEARCHES_AT_ONCE));
+        Self { store, clock, judge, searches, bell: Bell::hang() }
     }
 
     /// The same, with a bundle that is asked beside the one in force.

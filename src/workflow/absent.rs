@@ -1,11 +1,10 @@
 //! "Not found": what there is not, and what the caller may not know of, answered alike in every way (R19).
 
 use std::future::Future;
-use std::time::Duration;
-
-use tokio::time::{Instant, sleep_until};
+use std::time::{Duration, Instant};
 
 use super::Workflow;
+use super::bell::Bell;
 use super::error::WorkflowError;
 use crate::identity::Caller;
 use crate::policy::{Circumstances, Resource, WorkflowAction};
@@ -60,6 +59,7 @@ impl Workflow {
 /// Does the work; an answer that it did not find something leaves at a time that tells nothing of the work. To be begun
 /// once all of the request is there, so that its sender has no say in when the time begins.
 pub(super) async fn at_one_time<T>(
+    bell: &Bell,
     work: impl Future<Output = Result<T, WorkflowError>>,
     is_not_found: impl FnOnce(&T) -> bool,
 ) -> Result<T, WorkflowError> {
@@ -70,7 +70,7 @@ pub(super) async fn at_one_time<T>(
         Err(error) => matches!(error, WorkflowError::NotFound(_)),
     };
     if not_found {
-        sleep_until(began + leaves_after(began.elapsed())).await;
+        bell.at(began + leaves_after(began.elapsed())).await;
     }
     found
 }
@@ -97,8 +97,9 @@ mod tests {
 
     #[tokio::test]
     async fn only_what_is_not_found_waits() {
+        let bell = Bell::hang();
         let is_ready = |outcome: Result<bool, WorkflowError>| {
-            let mut answer = pin!(at_one_time(std::future::ready(outcome), |found| !found));
+            let mut answer = pin!(at_one_time(&bell, std::future::ready(outcome), |found| !found));
             answer.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
         };
         assert!(!is_ready(Err(WorkflowError::NotFound("consent"))));
@@ -110,7 +111,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_not_found_leaves_no_earlier_than_the_one_time() {
         let began = Instant::now();
-        let _ = at_one_time(std::future::ready(Ok(false)), |found| !found).await;
+        let _ = at_one_time(&Bell::hang(), std::future::ready(Ok(false)), |found| !found).await;
         assert!(began.elapsed() >= NOT_FOUND_AFTER);
     }
 }

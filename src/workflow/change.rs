@@ -67,7 +67,7 @@ pub(super) struct Change<'a> {
 impl Workflow {
     /// Carries a wish out, once under its idempotency key.
     pub(super) async fn change(&self, change: Change<'_>) -> Result<Answered, WorkflowError> {
-        at_one_time(self.change_now(change), |_| false).await
+        at_one_time(&self.bell, self.change_now(change), |_| false).await
     }
 
     async fn change_now(&self, change: Change<'_>) -> Result<Answered, WorkflowError> {

@@ -83,7 +83,7 @@ impl Workflow {
         id: DecisionId,
         near: Option<Timestamp>,
     ) -> Result<ReadExplanation, WorkflowError> {
-        at_one_time(self.explanation_now(caller, id, near), |_| false).await
+        at_one_time(&self.bell, self.explanation_now(caller, id, near), |_| false).await
     }
 
     async fn explanation_now(

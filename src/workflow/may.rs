@@ -73,7 +73,7 @@ impl Workflow {
     /// # Errors
     /// [`WorkflowError::Unrecorded`] and [`WorkflowError::Unavailable`].
     pub async fn may(&self, caller: &Caller, question: &MayQuestion<'_>) -> Result<Judgement, WorkflowError> {
-        at_one_time(self.may_now(caller, question), |judgement| judgement.reason.code == NOT_FOUND).await
+        at_one_time(&self.bell, self.may_now(caller, question), |judgement| judgement.reason.code == NOT_FOUND).await
     }
 
     async fn may_now(&self, caller: &Caller, question: &MayQuestion<'_>) -> Result<Judgement, WorkflowError> {

@@ -119,7 +119,7 @@ impl Workflow {
     /// # Errors
     /// [`WorkflowError`].
     pub async fn consent(&self, caller: &Caller, id: &ConsentId) -> Result<SeenConsent, WorkflowError> {
-        at_one_time(self.consent_now(caller, id), |_| false).await
+        at_one_time(&self.bell, self.consent_now(caller, id), |_| false).await
     }
 
     async fn consent_now(&self, caller: &Caller, id: &ConsentId) -> Result<SeenConsent, WorkflowError> {
@@ -147,7 +147,7 @@ impl Workflow {
         caller: &Caller,
         id: &SupportRequestId,
     ) -> Result<SupportRequest, WorkflowError> {
-        Ok(at_one_time(self.own_case(caller, id), |_| false).await?.support_request)
+        Ok(at_one_time(&self.bell, self.own_case(caller, id), |_| false).await?.support_request)
     }
 
     /// The case of a support request that the caller may know of.
@@ -188,7 +188,7 @@ impl Workflow {
     /// # Errors
     /// [`WorkflowError`].
     pub async fn access_request(&self, caller: &Caller, id: &AccessRequestId) -> Result<AccessRequest, WorkflowError> {
-        at_one_time(self.access_request_now(caller, id), |_| false).await
+        at_one_time(&self.bell, self.access_request_now(caller, id), |_| false).await
     }
 
     async fn access_request_now(&self, caller: &Caller, id: &AccessRequestId) -> Result<AccessRequest, WorkflowError> {
@@ -231,7 +231,8 @@ impl Workflow {
         caller: &Caller,
         id: &SupportRequestId,
     ) -> Result<Vec<AccessRequest>, WorkflowError> {
-        let Case { support_request, access_requests } = at_one_time(self.own_case(caller, id), |_| false).await?;
+        let Case { support_request, access_requests } =
+            at_one_time(&self.bell, self.own_case(caller, id), |_| false).await?;
         let (bundle, now) = (self.judge.bundle(), self.clock.now());
         let seen = access_requests.iter().rev().filter(|request| {
             let resource = Resource::AccessRequest(request, &support_request);
