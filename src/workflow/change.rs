@@ -83,6 +83,7 @@ impl Workflow {
     /// The wish is judged on the case as it is now, each time that somebody else was first.
     async fn carry_out(&self, change: &Change<'_>) -> Result<Answered, WorkflowError> {
         for _ in 0..ATTEMPTS {
+            self.admitted(change.caller, &change.wish).await?;
             let stored = self.store.case(change.case.clone()).await?;
             let case = stored.as_ref().map(|stored| &stored.case);
             let judged = self.judged(change.caller, &change.wish, case).await?;

@@ -228,6 +228,19 @@ impl Workflow {
         self.change(Change { case, caller, wish, if_match: precise.if_match, once: precise.once, render }).await
     }
 
+    /// Asks the policies about a wish that is the caller's to have whatever it is about, before anything is looked at: how
+    /// long a refusal takes must not tell whether there is such a support request.
+    pub(super) async fn admitted(&self, caller: &Caller, wish: &Wish<'_>) -> Result<(), WorkflowError> {
+        match wish {
+            Wish::Open(_) | Wish::Change(_) => {
+                let endpoint = Resource::Endpoint(EndpointName::Ticketing);
+                let action = WorkflowAction::ManageSupportRequests;
+                self.judge.require(caller, action, endpoint, Circumstances::Nothing).await.map(drop)
+            }
+            Wish::Create(..) | Wish::Cancel(_) | Wish::Decide(..) => Ok(()),
+        }
+    }
+
     /// Asks the policies about a wish on the case as it is now, and gives the command that it becomes.
     pub(super) async fn judged(
         &self,
@@ -236,42 +249,20 @@ impl Workflow {
         case: Option<&Case>,
     ) -> Result<Judged, WorkflowError> {
         match *wish {
-            Wish::Open(new) => self.judged_opening(caller, new).await,
-            Wish::Change(command) => self.judged_ticketing(caller, case, command).await,
+            Wish::Open(new) => self.judged_opening(new).await,
+            Wish::Change(command) => judged_ticketing(case, command),
             Wish::Create(under, new) => self.judged_creation(caller, case, under, new).await,
             Wish::Cancel(id) => self.judged_cancellation(caller, case, id).await,
             Wish::Decide(id, command) => self.judged_decision(caller, case, id, command).await,
         }
     }
 
-    async fn judged_opening(&self, caller: &Caller, new: &NewSupportRequest) -> Result<Judged, WorkflowError> {
-        let endpoint = Resource::Endpoint(EndpointName::Ticketing);
-        self.judge.require(caller, WorkflowAction::ManageSupportRequests, endpoint, Circumstances::Nothing).await?;
+    async fn judged_opening(&self, new: &NewSupportRequest) -> Result<Judged, WorkflowError> {
         if self.store.tenant(new.tenant.clone()).await?.is_none() {
             let message = format!("`{}` is not registered: register the tenant first", new.tenant);
             return Err(WorkflowError::Invalid { field: "tenant", message });
         }
         Ok(Judged { command: Command::OpenSupportRequest(new.clone()), version: 0 })
-    }
-
-    async fn judged_ticketing(
-        &self,
-        caller: &Caller,
-        case: Option<&Case>,
-        command: &SupportRequestCommand,
-    ) -> Result<Judged, WorkflowError> {
-        let endpoint = Resource::Endpoint(EndpointName::Ticketing);
-        self.judge.require(caller, WorkflowAction::ManageSupportRequests, endpoint, Circumstances::Nothing).await?;
-        let case = case.ok_or(WorkflowError::NotFound("support request"))?;
-        let command = match command.clone() {
-            SupportRequestCommand::Update { summary, advanced_diagnostic_information } => {
-                Command::UpdateSupportRequest { summary, advanced_diagnostic_information }
-            }
-            SupportRequestCommand::Assign(engineer) => Command::Assign(engineer),
-            SupportRequestCommand::Close => Command::Close,
-            SupportRequestCommand::Reopen => Command::Reopen,
-        };
-        Ok(Judged { command, version: case.support_request.version })
     }
 
     async fn judged_creation(
@@ -331,6 +322,19 @@ impl Workflow {
         self.judge.require(caller, action, resource, Circumstances::Nothing).await?;
         Ok(Judged { command, version: consent.version })
     }
+}
+
+fn judged_ticketing(case: Option<&Case>, command: &SupportRequestCommand) -> Result<Judged, WorkflowError> {
+    let case = case.ok_or(WorkflowError::NotFound("support request"))?;
+    let command = match command.clone() {
+        SupportRequestCommand::Update { summary, advanced_diagnostic_information } => {
+            Command::UpdateSupportRequest { summary, advanced_diagnostic_information }
+        }
+        SupportRequestCommand::Assign(engineer) => Command::Assign(engineer),
+        SupportRequestCommand::Close => Command::Close,
+        SupportRequestCommand::Reopen => Command::Reopen,
+    };
+    Ok(Judged { command, version: case.support_request.version })
 }
 
 /// Whether the caller knows the present version.
