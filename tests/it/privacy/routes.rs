@@ -36,8 +36,14 @@ pub fn methods() -> [Method; 8] {
     [get, head, post, put, Method::PATCH, Method::DELETE, Method::OPTIONS, made_up]
 }
 
-/// The routes in the router's source.
+/// The routes in the router's source, written there or named.
 pub fn in_source() -> Vec<&'static str> {
     let source = include_str!("../../../src/http/router.rs");
-    source.split(".route(\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect()
+    let text = |rest: &'static str| rest.split('"').next().unwrap();
+    let named = |name: &str| text(source.split(&format!("const {name}: &str = \"")).nth(1).unwrap());
+    let route = |rest: &'static str| match rest.strip_prefix('"') {
+        Some(rest) => text(rest),
+        None => named(rest.split(',').next().unwrap()),
+    };
+    source.split(".route(").skip(1).map(route).collect()
 }

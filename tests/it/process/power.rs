@@ -79,6 +79,8 @@ struct History {
     answered: Vec<(usize, usize)>,
     /// On which line the answer to this decision left.
     decided: Vec<(usize, String)>,
+    /// Whether a sync failed, so that the outcome of a commit was not known.
+    unknown: bool,
 }
 
 fn rows<T>(path: &Path, sql: &str, row: impl Fn(&rusqlite::Row<'_>) -> rusqlite::Result<T>) -> Vec<T> {
@@ -134,7 +136,8 @@ impl History {
         answered.sort_unstable();
         let mut decided: Vec<_> = run.decisions.keys().map(|id| (said(id), id.clone())).collect();
         decided.sort_unstable();
-        Self { writes: commits_of(&store), activities: activities_of(&store), answered, decided }
+        let unknown = run.calls.iter().any(|call| matches!(call.did, Did::NotSynced(_)));
+        Self { writes: commits_of(&store), activities: activities_of(&store), answered, decided, unknown }
     }
 
     /// What the file holds is the state after some first so many commits, every one that was answered among them.
@@ -151,10 +154,15 @@ impl History {
         assert_eq!(integrity, ["ok"], "{told}");
         let commits = commits_of(&path);
         assert!(commits.len() >= acknowledged.unwrap_or(0), "{told}: {} of {acknowledged:?}", commits.len());
-        assert!(commits.iter().eq(self.writes.iter().take(commits.len())), "{told}: another history");
+        let same = commits.iter().zip(&self.writes).take_while(|(found, made)| found == made).count();
+        // A commit whose sync failed may come back with the power, as nobody was told that it did not happen: in the place
+        // of the one that was made next, until that one is on the disk.
+        let came_back = self.unknown && same + 1 == commits.len() && same >= acknowledged.unwrap_or(0);
+        assert!(same == commits.len() || came_back, "{told}: another history");
         assert_eq!(objects_of(&path), objects_after(&commits), "{told}: not the state after {}", commits.len());
         for (tenant, entries) in activities_of(&path) {
-            assert!(self.activities[&tenant].starts_with(&entries), "{told}: other entries of {tenant}");
+            let sure = if came_back { &entries[..entries.len().saturating_sub(1)] } else { &entries[..] };
+            assert!(self.activities[&tenant].starts_with(sure), "{told}: other entries of {tenant}");
         }
         Some(commits.len())
     }
@@ -269,7 +277,7 @@ async fn a_power_cut_after_a_commit_of_unknown_outcome_takes_nothing_that_was_an
     let mut dice = random("a_power_cut_after_a_commit_of_unknown_outcome_takes_nothing_that_was_answered");
     for _ in 0..effort(2) {
         // The store alone uses `fsync`. By then it is open, and its writer at work.
-        let fault = format!("fsync:error=EIO:when={}", dice.u8(8..12));
+        let fault = format!("fsync:error=EIO:when={}", dice.u8(10..14));
         let run = run("synced", CASES, Some(&fault)).await;
         let journal = run.site.file("store.db-wal");
         assert!(run.calls.iter().any(|call| call.did == Did::NotSynced(journal.clone())), "no sync failed");
