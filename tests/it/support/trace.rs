@@ -179,6 +179,8 @@ struct Medium {
     durable: Vec<u8>,
     since: Vec<(Call, Standing)>,
     named: bool,
+    /// It was removed, and its folder was not synced since.
+    removed: bool,
 }
 
 /// Where a write stands that others were done before and after.
@@ -200,7 +202,7 @@ impl Disk {
     pub fn apply(&mut self, call: &Call) {
         match &call.did {
             Did::Made(path) => {
-                self.0.entry(path.clone()).or_default();
+                self.0.entry(path.clone()).or_default().removed = false;
             }
             Did::Wrote(path, ..) | Did::Cut(path, _) => {
                 self.0.entry(path.clone()).or_default().since.push((call.clone(), Standing::Waits));
@@ -209,6 +211,7 @@ impl Disk {
                 if let Some(medium) = self.0.get_mut(path) {
                     medium.settle(call, Standing::OnDisk);
                 } else {
+                    self.0.retain(|file, medium| file.parent() != Some(path) || !medium.removed);
                     for (_, medium) in self.0.iter_mut().filter(|(file, _)| file.parent() == Some(path)) {
                         medium.named = true;
                     }
@@ -219,15 +222,29 @@ impl Disk {
                     medium.settle(call, Standing::GivenUp);
                 }
             }
-            // The worst case is that a removal is not on the disk yet; what it left behind is judged like all else.
-            Did::Removed(_) | Did::Said(_) => {}
+            Did::Removed(path) => {
+                if let Some(medium) = self.0.get_mut(path) {
+                    medium.removed = true;
+                }
+            }
+            Did::Said(_) => {}
         }
     }
 
     /// The files after a power cut, by their paths.
     pub fn cut(&self, left: Left, dice: &mut Rng) -> BTreeMap<&Path, Vec<u8>> {
-        let there = self.0.iter().filter(|(_, medium)| medium.named || left != Left::Nothing);
-        there.map(|(path, medium)| (path.as_path(), medium.after(left, dice))).collect()
+        let mut files = BTreeMap::new();
+        for (path, medium) in &self.0 {
+            let there = match left {
+                Left::Nothing => medium.named,
+                Left::Pieces => !medium.removed || dice.bool(),
+                Left::Everything => !medium.removed,
+            };
+            if there {
+                files.insert(path.as_path(), medium.after(left, dice));
+            }
+        }
+        files
     }
 }
 
