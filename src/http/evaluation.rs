@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -238,6 +239,7 @@ impl Entrance {
         if let Some(key) = wire.context.as_ref().and_then(Context::reserved) {
             return Err(Problem::invalid(key, "is a fact of the service's own; callers do not set it"));
         }
+        let began = Instant::now();
         self.may_ask(caller, Subject { kind: &wire.subject.kind, id: &wire.subject.id }).await?;
         match read_question(wire)? {
             Some(question) => {
@@ -246,7 +248,7 @@ impl Entrance {
                 Ok((Answered::Read(decided), Some(ticket)))
             }
             // Boxed, so that the way of a read does not carry the room for it.
-            None => Ok((Answered::Workflow(Box::pin(self.workflow_answer(caller, wire)).await?), None)),
+            None => Ok((Answered::Workflow(Box::pin(self.workflow_answer(caller, wire, began)).await?), None)),
         }
     }
 
@@ -293,7 +295,12 @@ impl Entrance {
         Ok(())
     }
 
-    async fn workflow_answer(&self, caller: &Caller, wire: &Evaluation<'_>) -> Result<Judgement, Problem> {
+    async fn workflow_answer(
+        &self,
+        caller: &Caller,
+        wire: &Evaluation<'_>,
+        began: Instant,
+    ) -> Result<Judgement, Problem> {
         let target = Target { kind: &wire.resource.kind, id: &wire.resource.id };
         let Some(action) = WorkflowAction::by_name(&wire.action.name) else {
             return Ok(self.edge.workflow.no_such_question(caller, &wire.action.name, target).await?);
@@ -304,7 +311,7 @@ impl Entrance {
             target,
             resource_tenant: wire.context.as_ref().and_then(|context| context.resource_tenant.as_deref()),
         };
-        Ok(self.edge.workflow.may(caller, &question).await?)
+        Ok(self.edge.workflow.may(caller, &question, began).await?)
     }
 }
 

@@ -56,14 +56,14 @@ impl Workflow {
     }
 }
 
-/// Does the work; an answer that it did not find something leaves at a time that tells nothing of the work. To be begun
-/// once all of the request is there, so that its sender has no say in when the time begins.
+/// Does the work; an answer that it did not find something leaves at a time that tells nothing of the work. The work, and
+/// what went before it, `began` once all of the request was there: its sender has no say in when the time begins.
 pub(super) async fn at_one_time<T>(
     bell: &Bell,
+    began: Instant,
     work: impl Future<Output = Result<T, WorkflowError>>,
     is_not_found: impl FnOnce(&T) -> bool,
 ) -> Result<T, WorkflowError> {
-    let began = Instant::now();
     let found = work.await;
     let not_found = match &found {
         Ok(found) => is_not_found(found),
@@ -99,7 +99,7 @@ mod tests {
     async fn only_what_is_not_found_waits() {
         let bell = Bell::hang();
         let is_ready = |outcome: Result<bool, WorkflowError>| {
-            let mut answer = pin!(at_one_time(&bell, std::future::ready(outcome), |found| !found));
+            let mut answer = pin!(at_one_time(&bell, Instant::now(), std::future::ready(outcome), |found| !found));
             answer.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready()
         };
         assert!(!is_ready(Err(WorkflowError::NotFound("consent"))));
@@ -111,7 +111,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_not_found_leaves_no_earlier_than_the_one_time() {
         let began = Instant::now();
-        let _ = at_one_time(&Bell::hang(), std::future::ready(Ok(false)), |found| !found).await;
+        let _ = at_one_time(&Bell::hang(), began, std::future::ready(Ok(false)), |found| !found).await;
         assert!(began.elapsed() >= NOT_FOUND_AFTER);
     }
 }

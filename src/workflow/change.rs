@@ -1,6 +1,6 @@
 //! One change, the same story for every command: load, judge, decide, commit, wait until it is in force.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Workflow;
 use super::absent::at_one_time;
@@ -67,7 +67,7 @@ pub(super) struct Change<'a> {
 impl Workflow {
     /// Carries a wish out, once under its idempotency key.
     pub(super) async fn change(&self, change: Change<'_>) -> Result<Answered, WorkflowError> {
-        at_one_time(&self.bell, self.change_now(change), |_| false).await
+        at_one_time(&self.bell, Instant::now(), self.change_now(change), |_| false).await
     }
 
     async fn change_now(&self, change: Change<'_>) -> Result<Answered, WorkflowError> {

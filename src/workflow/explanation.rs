@@ -5,6 +5,7 @@
 //! nothing else can have any part in what they are told.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::Workflow;
 use super::absent::at_one_time;
@@ -83,7 +84,7 @@ impl Workflow {
         id: DecisionId,
         near: Option<Timestamp>,
     ) -> Result<ReadExplanation, WorkflowError> {
-        at_one_time(&self.bell, self.explanation_now(caller, id, near), |_| false).await
+        at_one_time(&self.bell, Instant::now(), self.explanation_now(caller, id, near), |_| false).await
     }
 
     async fn explanation_now(

@@ -2,6 +2,8 @@
 //!
 //! The policies say whether the person may, then the state machine says whether the case would take it.
 
+use std::time::Instant;
+
 use super::Workflow;
 use super::absent::{NOT_FOUND, at_one_time};
 use super::change::actor;
@@ -68,12 +70,19 @@ impl Workflow {
     }
 
     /// Answers a workflow question about the caller. About others nothing is known: only a person's own token proves
-    /// their roles (G7), so that such a question is denied.
+    /// their roles (G7), so that such a question is denied. What is done for it `began` before: where there are many, how
+    /// warm the machine is for the next one tells what the last one took.
     ///
     /// # Errors
     /// [`WorkflowError::Unrecorded`] and [`WorkflowError::Unavailable`].
-    pub async fn may(&self, caller: &Caller, question: &MayQuestion<'_>) -> Result<Judgement, WorkflowError> {
-        at_one_time(&self.bell, self.may_now(caller, question), |judgement| judgement.reason.code == NOT_FOUND).await
+    pub async fn may(
+        &self,
+        caller: &Caller,
+        question: &MayQuestion<'_>,
+        began: Instant,
+    ) -> Result<Judgement, WorkflowError> {
+        at_one_time(&self.bell, began, self.may_now(caller, question), |judgement| judgement.reason.code == NOT_FOUND)
+            .await
     }
 
     async fn may_now(&self, caller: &Caller, question: &MayQuestion<'_>) -> Result<Judgement, WorkflowError> {

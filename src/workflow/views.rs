@@ -1,5 +1,7 @@
 //! What callers see: their own, and nothing that another tenant's doings could change (R16, R18-R23).
 
+use std::time::Instant;
+
 use super::Workflow;
 use super::absent::{ACCESS_REQUEST, CONSENT, SUPPORT_REQUEST, at_one_time};
 use super::error::WorkflowError;
@@ -119,7 +121,7 @@ impl Workflow {
     /// # Errors
     /// [`WorkflowError`].
     pub async fn consent(&self, caller: &Caller, id: &ConsentId) -> Result<SeenConsent, WorkflowError> {
-        at_one_time(&self.bell, self.consent_now(caller, id), |_| false).await
+        at_one_time(&self.bell, Instant::now(), self.consent_now(caller, id), |_| false).await
     }
 
     async fn consent_now(&self, caller: &Caller, id: &ConsentId) -> Result<SeenConsent, WorkflowError> {
@@ -147,7 +149,7 @@ impl Workflow {
         caller: &Caller,
         id: &SupportRequestId,
     ) -> Result<SupportRequest, WorkflowError> {
-        Ok(at_one_time(&self.bell, self.own_case(caller, id), |_| false).await?.support_request)
+        Ok(at_one_time(&self.bell, Instant::now(), self.own_case(caller, id), |_| false).await?.support_request)
     }
 
     /// The case of a support request that the caller may know of.
@@ -188,7 +190,7 @@ impl Workflow {
     /// # Errors
     /// [`WorkflowError`].
     pub async fn access_request(&self, caller: &Caller, id: &AccessRequestId) -> Result<AccessRequest, WorkflowError> {
-        at_one_time(&self.bell, self.access_request_now(caller, id), |_| false).await
+        at_one_time(&self.bell, Instant::now(), self.access_request_now(caller, id), |_| false).await
     }
 
     async fn access_request_now(&self, caller: &Caller, id: &AccessRequestId) -> Result<AccessRequest, WorkflowError> {
@@ -232,7 +234,7 @@ impl Workflow {
         id: &SupportRequestId,
     ) -> Result<Vec<AccessRequest>, WorkflowError> {
         let Case { support_request, access_requests } =
-            at_one_time(&self.bell, self.own_case(caller, id), |_| false).await?;
+            at_one_time(&self.bell, Instant::now(), self.own_case(caller, id), |_| false).await?;
         let (bundle, now) = (self.judge.bundle(), self.clock.now());
         let seen = access_requests.iter().rev().filter(|request| {
             let resource = Resource::AccessRequest(request, &support_request);
