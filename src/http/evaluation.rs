@@ -239,17 +239,19 @@ impl Entrance {
         if let Some(key) = wire.context.as_ref().and_then(Context::reserved) {
             return Err(Problem::invalid(key, "is a fact of the service's own; callers do not set it"));
         }
-        let began = Instant::now();
-        self.may_ask(caller, Subject { kind: &wire.subject.kind, id: &wire.subject.id }).await?;
-        match read_question(wire)? {
-            Some(question) => {
-                let decided = self.edge.decisions.decide(&question)?;
-                let ticket = self.record(caller, headers, &question, &decided)?;
-                Ok((Answered::Read(decided), Some(ticket)))
-            }
+        let subject = Subject { kind: &wire.subject.kind, id: &wire.subject.id };
+        if !is_about_data(wire) {
+            let began = Instant::now();
+            self.may_ask(caller, subject).await?;
             // Boxed, so that the way of a read does not carry the room for it.
-            None => Ok((Answered::Workflow(Box::pin(self.workflow_answer(caller, wire, began)).await?), None)),
+            let judgement = Box::pin(self.workflow_answer(caller, wire, began)).await?;
+            return Ok((Answered::Workflow(judgement), None));
         }
+        self.may_ask(caller, subject).await?;
+        let question = read_question(wire)?;
+        let decided = self.edge.decisions.decide(&question)?;
+        let ticket = self.record(caller, headers, &question, &decided)?;
+        Ok((Answered::Read(decided), Some(ticket)))
     }
 
     /// Keeps a recorded answer for the next one who asks, and tells whether it may leave: an allow may while what it
@@ -259,7 +261,7 @@ impl Entrance {
         if self.edge.decisions.plainly_holds(decided) {
             return Ok(true);
         }
-        let Some(question) = read_question(wire)? else { return Ok(true) };
+        let question = read_question(wire)?;
         self.edge.decisions.remember(&question, decided);
         Ok(!decided.answer.allowed || self.edge.decisions.still_holds(&question, decided))
     }
@@ -315,14 +317,15 @@ impl Entrance {
     }
 }
 
-/// The read question of a request; none: it is about something else.
-fn read_question<'a>(wire: &'a Evaluation<'_>) -> Result<Option<ReadQuestion<'a>>, Problem> {
-    if wire.subject.kind != "SupportEngineer" || wire.resource.kind != "DiagnosticData" {
-        return Ok(None);
-    }
+/// Whether a question is about diagnostic data, and not about the workflow.
+fn is_about_data(wire: &Evaluation<'_>) -> bool {
+    wire.subject.kind == "SupportEngineer" && wire.resource.kind == "DiagnosticData"
+}
+
+/// The read question of a request that is about diagnostic data.
+fn read_question<'a>(wire: &'a Evaluation<'_>) -> Result<ReadQuestion<'a>, Problem> {
     let support_request = wire.context.as_ref().and_then(|context| context.support_request.as_deref());
-    let question = ReadQuestion::parse(&wire.subject.id, &wire.action.name, &wire.resource.id, support_request)?;
-    Ok(Some(question))
+    Ok(ReadQuestion::parse(&wire.subject.id, &wire.action.name, &wire.resource.id, support_request)?)
 }
 
 /// An item with what it left out (AuthZEN 1.0, section 7.1.1: whole members, never parts of them).

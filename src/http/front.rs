@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 
-use super::router::{EVALUATION, entrance, router};
+use super::router::{EVALUATION, entrance, routes};
 use super::{Edge, Entrance, Via, evaluation, rest};
 
 /// The service of a listener's connections. It answers what the router answers, the hot question with less around it: no
@@ -27,8 +27,8 @@ pub(super) struct Front {
 
 impl Front {
     pub(super) fn new(edge: Arc<Edge>, via: Via) -> Self {
-        let entrance = entrance(Arc::clone(&edge), via);
-        Self { entrance: Some(entrance), ..Self::of_routes_alone(router(edge, via)) }
+        let entrance = entrance(edge, via);
+        Self { entrance: Some(entrance.clone()), ..Self::of_routes_alone(routes(entrance)) }
     }
 
     pub(super) fn of_routes_alone(routes: Router) -> Self {

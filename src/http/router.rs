@@ -32,13 +32,18 @@ pub(super) const EVALUATION: &str = "/access/v1/evaluation";
 
 /// The routes of a listener. The Unix domain socket serves decisions; the workflow wants to know persons.
 pub fn router(edge: Arc<Edge>, via: Via) -> Router {
+    routes(entrance(edge, via))
+}
+
+/// The routes behind this entrance.
+pub(super) fn routes(entrance: Entrance) -> Router {
     let decisions = Router::new()
         .route(EVALUATION, post(evaluation::evaluation))
         .route("/access/v1/evaluations", post(evaluation::evaluations))
         .route("/.well-known/authzen-configuration", get(evaluation::configuration))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz));
-    let routes = match via {
+    let routes = match entrance.via {
         Via::UnixSocket => decisions,
         Via::Tcp => decisions.merge(workflow()),
     };
@@ -52,8 +57,8 @@ pub fn router(edge: Arc<Edge>, via: Via) -> Router {
             let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail);
             with_request_id(problem.into_response(), &headers)
         })
-        .layer(middleware::from_fn_with_state(edge.limits.read_timeout, rest::discarded))
-        .with_state(entrance(edge, via))
+        .layer(middleware::from_fn_with_state(entrance.edge.limits.read_timeout, rest::discarded))
+        .with_state(entrance)
 }
 
 /// What the handlers of a listener know.
