@@ -18,7 +18,7 @@ use consentry::policy::{BundleSource, RoleCatalogue};
 use serde::Deserialize;
 
 use crate::client::Address;
-use crate::fixture::Failure;
+use crate::fixture::{Failure, settings};
 use crate::{EVALUATION, pin};
 
 /// A server process; it ends with this value.
@@ -113,29 +113,8 @@ pub(crate) fn socket(folder: &Path) -> PathBuf {
 pub(crate) fn prepare(folder: &Path, log_mode: &str) -> Result<People, Failure> {
     let key = DevelopmentKey::generate()?;
     std::fs::write(folder.join("jwks.json"), key.jwks())?;
-    let (shown, socket) = (folder.display(), socket(folder));
-    std::fs::write(
-        folder.join("consentry.toml"),
-        format!(
-            r#"
-            mode = "development"
-            server.listen = "127.0.0.1:0"
-            server.unix_socket = "{}"
-            store.path = "{shown}/store.db"
-            decision_log.path = "{shown}/decisions.jsonl"
-            decision_log.mode = "{log_mode}"
-            [identity]
-            vendor_tenants = ["vendor"]
-            [[identity.issuers]]
-            issuer = "https://issuer.bench.example/{{tid}}"
-            audiences = ["consentry"]
-            algorithms = ["EdDSA"]
-            jwks_file = "{shown}/jwks.json"
-            development = true
-            "#,
-            socket.display()
-        ),
-    )?;
+    let more = format!("server.unix_socket = \"{}\"\ndecision_log.mode = \"{log_mode}\"", socket(folder).display());
+    std::fs::write(folder.join("consentry.toml"), settings(folder, &more))?;
     Ok(People { key, administrator: RoleCatalogue::parse(&BundleSource::shipped().roles.text)? })
 }
 

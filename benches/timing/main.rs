@@ -13,6 +13,8 @@
 
 #![allow(clippy::print_stdout, reason = "the figures are what it is for")]
 
+#[path = "../fixture.rs"]
+mod fixture;
 mod rows;
 mod stage;
 mod statistics;

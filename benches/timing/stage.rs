@@ -2,7 +2,6 @@
 
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -16,7 +15,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
-pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+pub(crate) use crate::fixture::Failure;
+use crate::fixture::settings;
 
 /// What the tenant that is not observed does with its consents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +73,7 @@ impl Stage {
         let folder = tempfile::tempdir()?;
         let key = DevelopmentKey::generate()?;
         std::fs::write(folder.path().join("jwks.json"), key.jwks())?;
-        std::fs::write(folder.path().join("consentry.toml"), settings(folder.path()))?;
+        std::fs::write(folder.path().join("consentry.toml"), settings(folder.path(), ""))?;
         let config = Config::read(Some(&folder.path().join("consentry.toml")), &Overrides::default())?;
         // Threads stay where the one stood that began them: the service has the first core, the client the second.
         pin(0);
@@ -252,24 +252,4 @@ pub(crate) fn request_of(method: &str, path: &str, token: &str, body: Option<&st
     let body = body.unwrap_or_default();
     format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n{content}\r\n{body}")
         .into()
-}
-
-fn settings(folder: &Path) -> String {
-    let folder = folder.display();
-    format!(
-        r#"
-        mode = "development"
-        server.listen = "127.0.0.1:0"
-        store.path = "{folder}/store.db"
-        decision_log.path = "{folder}/decisions.jsonl"
-        [identity]
-        vendor_tenants = ["vendor"]
-        [[identity.issuers]]
-        issuer = "https://issuer.bench.example/{{tid}}"
-        audiences = ["consentry"]
-        algorithms = ["EdDSA"]
-        jwks_file = "{folder}/jwks.json"
-        development = true
-        "#
-    )
 }
