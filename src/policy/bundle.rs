@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
+use super::digest::{beginning, sha256_of_texts};
 use super::index::Index;
 use super::nesting;
 use super::place::{LoadError, Place, Problem, place_of_policy, problems};
@@ -351,18 +351,11 @@ fn role_problem(file: &SourceFile, error: &RoleCatalogueError) -> LoadError {
 
 /// The version of the bundle that these texts make, if they make one.
 pub(super) fn version_of(source: &BundleSource) -> PolicyVersion {
-    let digest = digest_of(source);
-    let first: u64 = digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
-    PolicyVersion(format!("{first:016x}"))
+    PolicyVersion(beginning(&digest_of(source)))
 }
 
-/// A digest of every text, each with its length, so that no two different bundles read the same.
-pub(super) fn digest_of(source: &BundleSource) -> [u8; 32] {
-    let mut digest = Sha256::new();
-    let texts = [&source.schema, &source.roles].into_iter().chain(&source.policies);
-    for file in texts {
-        digest.update((file.text.len() as u64).to_be_bytes());
-        digest.update(file.text.as_bytes());
-    }
-    digest.finalize().into()
+/// A digest of every text, in hexadecimal digits.
+pub(super) fn digest_of(source: &BundleSource) -> String {
+    let files = [&source.schema, &source.roles].into_iter().chain(&source.policies);
+    sha256_of_texts(files.map(|file| file.text.as_str()))
 }

@@ -2,15 +2,16 @@
 //!
 //! Nothing of a payload is read before one of its signatures was found to be by a trusted key.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use pem::{EncodeConfig, LineEnding, Pem};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 
+use super::digest::sha256;
 use super::place::LoadError;
 
 /// What stands before the 32 bytes of an Ed25519 key in a `SubjectPublicKeyInfo` (RFC 8410, section 4).
@@ -18,21 +19,6 @@ const SPKI_HEAD: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x7
 
 /// The most signatures that are looked at.
 const MOST_SIGNATURES: usize = 16;
-
-/// Bytes as hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
-/// The SHA-256 digest of these bytes, in hexadecimal digits.
-#[must_use]
-pub fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
-}
 
 /// A text is not the key that it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -213,21 +199,13 @@ fn from_base64(text: &str) -> Option<Vec<u8>> {
 }
 
 fn to_pem(der: &[u8], kind: &str) -> String {
-    let mut pem = format!("-----BEGIN {kind}-----\n");
-    for (number, character) in STANDARD.encode(der).chars().enumerate() {
-        if number > 0 && number % 64 == 0 {
-            pem.push('\n');
-        }
-        pem.push(character);
-    }
-    pem + &format!("\n-----END {kind}-----\n")
+    let lines = EncodeConfig::new().set_line_ending(LineEnding::LF);
+    pem::encode_config(&Pem::new(kind, der), lines)
 }
 
 fn from_pem(text: &str, kind: &'static str) -> Result<Vec<u8>, InvalidKey> {
-    let (begin, end) = (format!("-----BEGIN {kind}-----"), format!("-----END {kind}-----"));
-    let inside = text.split_once(&begin).and_then(|(_, rest)| rest.split_once(&end)).map(|(inside, _)| inside);
-    let base64: String = inside.unwrap_or_default().split_whitespace().collect();
-    STANDARD.decode(base64).ok().filter(|der| !der.is_empty()).ok_or(InvalidKey::NotPem(kind))
+    let found = pem::parse_many(text).unwrap_or_default().into_iter().find(|found| found.tag() == kind);
+    found.map(Pem::into_contents).ok_or(InvalidKey::NotPem(kind))
 }
 
 #[cfg(test)]

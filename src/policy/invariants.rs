@@ -8,8 +8,8 @@ use std::path::Path;
 use std::str::FromStr;
 
 use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
-use sha2::{Digest, Sha256};
 
+use super::digest::{beginning, sha256_of_texts};
 use super::nesting;
 use super::place::{LoadError, Place, Problem, problems};
 use super::source::{SourceFile, read_folder};
@@ -248,13 +248,7 @@ fn invariant(policy: &Policy, place: Place) -> Result<Invariant, String> {
 }
 
 fn digest_of<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
-    let mut digest = Sha256::new();
-    for text in texts {
-        digest.update((text.len() as u64).to_be_bytes());
-        digest.update(text.as_bytes());
-    }
-    let first: u64 = digest.finalize().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte));
-    format!("{first:016x}")
+    beginning(&sha256_of_texts(texts))
 }
 
 fn wrong(place: Place, message: String) -> Problem {

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::digest::sha256;
 use super::envelope::{self, SigningKey, TrustedKey, TrustedKeys};
 use super::place::LoadError;
 use super::proof::ProofReport;
@@ -157,7 +158,7 @@ impl Package {
     }
 
     fn subjects(&self) -> Vec<Subject> {
-        let digest = |text: &str| Sha256Digest { sha256: envelope::sha256(text.as_bytes()) };
+        let digest = |text: &str| Sha256Digest { sha256: sha256(text.as_bytes()) };
         self.files.iter().map(|file| Subject { name: file.name.clone(), digest: digest(&file.text) }).collect()
     }
 
@@ -218,7 +219,7 @@ impl SignedPackage {
         if statement.subject != package.subjects() {
             return Err(refused("holds other files than its statement names"));
         }
-        Ok(Self { package, created_at, key: key.clone(), sha256: envelope::sha256(&payload) })
+        Ok(Self { package, created_at, key: key.clone(), sha256: sha256(&payload) })
     }
 
     /// What is packed.

@@ -60,7 +60,7 @@ impl BundleSource {
     /// A digest of the texts: 64 hexadecimal digits, whose first 16 are the bundle's version.
     #[must_use]
     pub fn digest(&self) -> String {
-        super::envelope::hex(&super::bundle::digest_of(self))
+        super::bundle::digest_of(self)
     }
 
     /// Reads a bundle directory: `schemas/support_access.cedarschema`, `schemas/entra-roles.json` and every

@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use cedar_policy::RequestEnv;
-use sha2::{Digest, Sha256};
 
-use crate::policy::Bundle;
+use crate::policy::{Bundle, sha256_of_texts};
 use crate::workbench::environments::name;
 
 /// Changes when a proof comes to mean something else.
@@ -36,25 +35,15 @@ impl Cache {
 
     /// The key of a proof about this kind of question, from the meanings of all policies that it depends on.
     pub(in crate::workbench) fn key(&self, environment: &RequestEnv, form: &str, parts: &[&[String]]) -> Key {
-        let mut digest = Sha256::new();
-        let mut take = |text: &str| {
-            digest.update((text.len() as u64).to_be_bytes());
-            digest.update(text.as_bytes());
-        };
-        for text in &self.common {
-            take(text);
-        }
-        take(&name(environment));
-        take(form);
+        let mut texts = self.common.clone();
+        texts.extend([name(environment), form.to_owned()]);
         for part in parts {
-            take(&part.len().to_string());
-            let mut part: Vec<_> = part.iter().collect();
+            texts.push(part.len().to_string());
+            let mut part = part.to_vec();
             part.sort();
-            for text in part {
-                take(text);
-            }
+            texts.extend(part);
         }
-        Key(digest.finalize().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}")))
+        Key(sha256_of_texts(texts.iter().map(String::as_str)))
     }
 
     pub(in crate::workbench) fn knows(&self, key: &Key) -> bool {
