@@ -31,7 +31,7 @@ use std::time::Duration;
 use crate::audit::DecisionLog;
 use crate::clock::Clock;
 use crate::decision::Decisions;
-use crate::identity::{Caller, Identity};
+use crate::identity::{Caller, Identity, LastToken};
 use crate::policy::Policies;
 use crate::replica::Replica;
 use crate::workflow::Workflow;
@@ -97,4 +97,6 @@ pub struct Entrance {
     pub via: Via,
     /// Who calls without a token, where that is possible: one caller per listener, so that what is known of it is kept.
     pub local: Option<Caller>,
+    /// The token that the connection brought last, where it is known which connection it is.
+    pub last_token: Option<Arc<LastToken>>,
 }

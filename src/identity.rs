@@ -20,6 +20,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
+pub use self::cache::LastToken;
 pub use self::caller::{Caller, CallerKind};
 pub use self::refused::TokenRefused;
 pub use self::settings::{
@@ -68,14 +69,15 @@ impl Identity {
         })
     }
 
-    /// The caller of a token that was verified before. Nothing is waited for; `None` says nothing about the token.
+    /// The caller of a token that was verified before, told the sooner when it is the connection's last one. Nothing is
+    /// waited for; `None` says nothing about the token.
     #[must_use]
-    pub fn cached(&self, token: &str) -> Option<Caller> {
+    pub fn cached(&self, token: &str, last: Option<&LastToken>) -> Option<Caller> {
         if token.len() > MAX_TOKEN_BYTES {
             return None;
         }
         let generation_of = |issuer: usize| self.issuers.get(issuer).map(|issuer| issuer.keys.generation());
-        self.cache.get(token, self.clock.now(), generation_of)
+        self.cache.get(token, last, self.clock.now(), generation_of)
     }
 
     /// Whether the tenant is one of the vendor's, whose people are support engineers.
@@ -92,7 +94,7 @@ impl Identity {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(TokenRefused::TooLong);
         }
-        if let Some(caller) = self.cached(token) {
+        if let Some(caller) = self.cached(token, None) {
             return Ok(caller);
         }
         let unverified = UnverifiedToken::parse(token)?;

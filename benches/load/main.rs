@@ -11,6 +11,7 @@
 mod client;
 #[path = "../fixture.rs"]
 mod fixture;
+mod grants;
 mod servers;
 mod table;
 mod writers;
@@ -35,6 +36,10 @@ fn main() -> Result<(), Failure> {
     match arguments.first().map(String::as_str) {
         Some("serve-ours") => servers::serve_ours(Path::new(arguments.get(1).ok_or("no folder")?)),
         Some("serve-floor") => servers::serve_floor(arguments.get(1).ok_or("no answer")?.clone()),
+        Some("serve-grants") => {
+            grants::serve(Path::new(arguments.get(1).ok_or("no folder")?), arguments.get(2).ok_or("no address")?)
+        }
+        Some("grants-questions") => grants::write_questions(Path::new(arguments.get(1).ok_or("no folder")?)),
         _ => compare(&arguments),
     }
 }
@@ -120,6 +125,7 @@ fn compare(arguments: &[String]) -> Result<(), Failure> {
         rows.push(Row::new("90 % hits", 16, &ours, &ours.tcp, &requests.nine_of_ten));
         rows.push(Row::new("0 % hits", 16, &ours, &ours.tcp, &requests.new));
         for (size, batch) in &requests.batches {
+            rows.push(Row { size: *size, ..Row::new("batch", 1, &ours, &ours.tcp, batch) });
             rows.push(Row { size: *size, ..Row::new("batch", 16, &ours, &ours.tcp, batch) });
         }
         if n >= 10_000 {

@@ -24,11 +24,21 @@ impl DecisionId {
     pub const fn number(&self) -> u64 {
         self.low
     }
+
+    /// Appends its digits to a text.
+    pub fn push_to(&self, text: &mut String) {
+        text.push_str(self.digits(&mut const_hex::Buffer::new()));
+    }
+
+    /// Its 32 hexadecimal digits.
+    fn digits<'a>(&self, buffer: &'a mut const_hex::Buffer<16>) -> &'a str {
+        buffer.format(&(u128::from(self.high) << 64 | u128::from(self.low)).to_be_bytes())
+    }
 }
 
 impl fmt::Display for DecisionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}{:016x}", self.high, self.low)
+        f.write_str(self.digits(&mut const_hex::Buffer::new()))
     }
 }
 
@@ -130,13 +140,27 @@ impl WorkflowRecord<'_> {
 /// What every record of a decision begins with.
 pub(crate) fn write_head(line: &mut String, id: &DecisionId, at: Timestamp, asked: Asked<'_>) {
     // Writing to a string cannot fail.
-    let _ = write!(line, "{{\"type\":\"decision\",\"decision_id\":\"{id}\",\"time\":\"{at}\",\"caller\":");
-    push_json(line, asked.caller);
-    let _ = write!(line, ",\"log_mode\":\"{}\"", asked.log_mode.as_str());
+    line.push_str("{\"type\":\"decision\",\"decision_id\":\"");
+    id.push_to(line);
+    let _ = write!(line, "\",\"time\":\"{at}\",\"caller\":");
+    push_text(line, asked.caller);
+    line.push_str(",\"log_mode\":\"");
+    line.push_str(asked.log_mode.as_str());
+    line.push('"');
     if let Some(request_id) = asked.request_id {
         line.push_str(",\"request_id\":");
-        push_json(line, request_id);
+        push_text(line, request_id);
     }
+}
+
+/// Appends a text as JSON: as it is where it can stand as it is.
+fn push_text(line: &mut String, text: &str) {
+    if text.bytes().any(|byte| byte < b' ' || byte == b'"' || byte == b'\\') {
+        return push_json(line, text);
+    }
+    line.push('"');
+    line.push_str(text);
+    line.push('"');
 }
 
 /// Appends a value as JSON. Our records are strings, numbers and lists: they serialise.

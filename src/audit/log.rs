@@ -62,7 +62,7 @@ impl DecisionLog {
     /// # Errors
     /// [`LogError::Locked`] when another log writes this file, [`LogError::Open`] when it cannot be opened or healed.
     pub fn open(settings: &DecisionLogSettings, clock: Arc<dyn Clock>) -> Result<Self, LogError> {
-        Self::open_with(settings, clock, |file| Arc::new(FileSink(file)))
+        Self::open_with(settings, clock, |file| Arc::new(FileSink::new(file)))
     }
 
     pub(super) fn open_with(
@@ -131,7 +131,7 @@ impl DecisionLog {
     /// [`LogError::NotALine`], [`LogError::TooLong`], [`LogError::Full`] when the disk does not keep up,
     /// [`LogError::Closed`], [`LogError::Unavailable`] while the disk hangs. In the mode `best_effort` a record that finds no room is counted and no error.
     pub fn append(&self, line: &[u8], read_of: Option<&TenantId>) -> Result<Ticket, LogError> {
-        if line.is_empty() || line.contains(&b'\n') {
+        if line.is_empty() || memchr::memchr(b'\n', line).is_some() {
             return Err(LogError::NotALine);
         }
         if line.len() > MAX_LINE_BYTES {

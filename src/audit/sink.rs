@@ -3,7 +3,11 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
+use std::num::NonZeroU64;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{Advice, fadvise};
 
 /// A file that is appended to. Methods take `&self`, so that a sync does not keep writers waiting.
 pub(super) trait Sink: Send + Sync + fmt::Debug {
@@ -12,6 +16,9 @@ pub(super) trait Sink: Send + Sync + fmt::Debug {
 
     /// Cuts everything off that stands behind this length.
     fn cut(&self, len: u64) -> io::Result<()>;
+
+    /// Has the disk begin with what was written, and waits for nothing: the sync that follows finds little left to do.
+    fn begin_sync(&self);
 
     /// Returns once everything that was written is on the disk.
     fn sync(&self) -> io::Result<()>;
@@ -22,23 +29,43 @@ pub(super) trait Sink: Send + Sync + fmt::Debug {
 
 /// The real file, opened for appending.
 #[derive(Debug)]
-pub(super) struct FileSink(pub(super) Arc<File>);
+pub(super) struct FileSink {
+    file: Arc<File>,
+    /// Up to here the disk has been asked to begin.
+    begun: AtomicU64,
+}
+
+impl FileSink {
+    pub(super) fn new(file: Arc<File>) -> Self {
+        Self { file, begun: AtomicU64::new(0) }
+    }
+}
 
 impl Sink for FileSink {
     fn write(&self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.as_ref().write(bytes)
+        self.file.as_ref().write(bytes)
     }
 
     fn cut(&self, len: u64) -> io::Result<()> {
-        self.0.set_len(len)
+        self.file.set_len(len)
+    }
+
+    fn begin_sync(&self) {
+        // Nothing is promised by it: where it does not work the sync has the more to do.
+        let Ok(len) = self.file.metadata().map(|metadata| metadata.len()) else { return };
+        let begun = self.begun.swap(len, Ordering::Relaxed);
+        if let Some(new) = len.checked_sub(begun).and_then(NonZeroU64::new) {
+            // What nobody needs in memory is written out at once, and stays there while it is not.
+            let _ = fadvise(&self.file, begun, Some(new), Advice::DontNeed);
+        }
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.0.sync_data()
+        self.file.sync_data()
     }
 
     fn release(&self) -> io::Result<()> {
-        self.0.unlock()
+        self.file.unlock()
     }
 }
 

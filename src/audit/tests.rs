@@ -61,6 +61,8 @@ impl Sink for Disk {
         if self.cut_fails.load(Ordering::SeqCst) { Err(io::Error::from_raw_os_error(EIO)) } else { self.file.cut(len) }
     }
 
+    fn begin_sync(&self) {}
+
     fn sync(&self) -> io::Result<()> {
         wait_while(&self.sync_hangs);
         if self.sync_fails.load(Ordering::SeqCst) { Err(io::Error::from_raw_os_error(EIO)) } else { self.file.sync() }
@@ -100,7 +102,7 @@ fn open_on_disk(settings: &DecisionLogSettings) -> (DecisionLog, Arc<Disk>) {
     let mut disk = None;
     let log = DecisionLog::open_with(settings, clock(), |file: Arc<File>| {
         let made = Arc::new(Disk {
-            file: FileSink(file),
+            file: FileSink::new(file),
             room: AtomicU64::new(u64::MAX),
             cut_fails: AtomicBool::new(false),
             sync_fails: AtomicBool::new(false),

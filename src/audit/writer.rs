@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::error::LogError;
 use super::marks;
@@ -25,6 +25,9 @@ const BRIEF: Duration = Duration::from_millis(10);
 
 /// A call to the disk that takes this long hangs, and is not merely slow, as a sync on a busy disk can be: no more records are taken in until it has returned.
 const HANGS_AFTER: Duration = Duration::from_secs(15);
+
+/// In how many steps what a sync covers is handed to the disk.
+const STEPS: u32 = 10;
 
 /// How long a record waits: long enough to see that it is the disk that hangs.
 pub(super) const PATIENCE: Duration = Duration::from_millis(15_200);
@@ -353,8 +356,13 @@ impl Shared {
         let mut pending = self.pending.lock();
         match self.mode {
             LogMode::Written | LogMode::BestEffort => {
-                if !pending.closed {
-                    self.wake.wait_for(&mut pending, self.interval);
+                for _ in 0..STEPS {
+                    if pending.closed || !self.wake.wait_for(&mut pending, self.interval / STEPS).timed_out() {
+                        break;
+                    }
+                    if self.dirty.load(Ordering::Acquire) {
+                        MutexGuard::unlocked(&mut pending, || self.sink.begin_sync());
+                    }
                 }
             }
             LogMode::Synced => {

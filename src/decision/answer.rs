@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::model::{AccessRequestId, ConsentId, Timestamp};
+use crate::model::{AccessRequestId, ConsentId, TenantId, Timestamp};
 use crate::policy::{Bundle, Effect, PolicyInfo, Verdict};
 use crate::store::Seq;
 
@@ -54,6 +54,8 @@ pub struct Answer {
     pub unchanged_until: Timestamp,
     /// Whether the verb only reads (R2).
     pub is_read: bool,
+    /// When it is an allowed read: the tenant whose data it is (R22).
+    pub read_of: Option<TenantId>,
     /// The decision in which the policies were asked; its record holds the facts.
     pub evaluation: String,
     /// The tail of the AuthZEN `context` object, from after the decision id to its closing brace.

@@ -10,7 +10,7 @@ use super::record::record_tail;
 use super::shadow::Shadow;
 use crate::audit::{DecisionId, DecisionIds};
 use crate::clock::Clock;
-use crate::model::{AccessFacts, CaseFacts, Timestamp};
+use crate::model::{AccessFacts, CaseFacts, TenantId, Timestamp};
 use crate::policy::{Bundle, Policies, Verdict};
 use crate::replica::{LiveCase, NotFresh, Replica};
 use crate::store::Seq;
@@ -218,6 +218,7 @@ fn evaluate(
         evaluated_at: now,
         unchanged_until: access_request.map_or(Timestamp::LATEST, |request| request.unchanged_until(now)),
         is_read,
+        read_of: TenantId::new(question.tenant).ok().filter(|_| verdict.allowed && is_read),
         evaluation: id.to_string(),
         record_tail: Box::default(),
     };

@@ -47,7 +47,7 @@ impl<'a> ReadQuestion<'a> {
         support_request: Option<&'a str>,
     ) -> Result<Self, InvalidQuestion> {
         let invalid = |field: &'static str, message: String| InvalidQuestion { field, message };
-        engineer.parse::<PersonId>().map_err(|error| invalid("subject.id", error.to_string()))?;
+        PersonId::check(engineer).map_err(|error| invalid("subject.id", error.to_string()))?;
         if verb.is_empty() || verb.len() > MAX_ID_BYTES || verb.chars().any(char::is_control) {
             return Err(invalid("action.name", "is empty, too long or holds control characters".to_owned()));
         }
@@ -55,7 +55,7 @@ impl<'a> ReadQuestion<'a> {
         let (Some(tenant), Some(category)) = (parts.next(), parts.next()) else {
             return Err(invalid("resource.id", "must be `<tenant>/<category>` or `<tenant>/<category>/<item>`".into()));
         };
-        TenantId::new(tenant).map_err(|error| invalid("resource.id", error.to_string()))?;
+        TenantId::check(tenant).map_err(|error| invalid("resource.id", error.to_string()))?;
         let category = category.parse::<Category>().map_err(|error| invalid("resource.id", error.to_string()))?;
         let item = parts.next();
         if item.is_some_and(|item| item.is_empty() || item.len() > MAX_ITEM_BYTES || item.chars().any(char::is_control))
@@ -64,7 +64,7 @@ impl<'a> ReadQuestion<'a> {
             return Err(invalid("resource.id", message));
         }
         if let Some(id) = support_request {
-            SupportRequestId::new(id).map_err(|error| invalid("context.support_request", error.to_string()))?;
+            SupportRequestId::check(id).map_err(|error| invalid("context.support_request", error.to_string()))?;
         }
         Ok(Self { engineer, verb, resource, tenant, category, item, support_request })
     }

@@ -8,7 +8,7 @@ use super::answer::Answer;
 use super::decide::Decided;
 use super::question::ReadQuestion;
 use crate::audit::{Asked, push_json, write_head};
-use crate::model::CaseFacts;
+use crate::model::{CaseFacts, TenantId};
 
 /// A record, ready for the log.
 #[derive(Debug)]
@@ -16,12 +16,12 @@ pub struct Recorded<'a> {
     /// One line of JSON, without its end.
     pub line: &'a [u8],
     /// For an allowed read: the tenant whose data it was, whose log shows it (R22).
-    pub read_of: Option<&'a str>,
+    pub read_of: Option<&'a TenantId>,
 }
 
 impl Decided {
     /// Writes the record of this decision into `line`.
-    pub fn record<'a>(&self, question: &ReadQuestion<'a>, asked: Asked<'_>, line: &'a mut String) -> Recorded<'a> {
+    pub fn record<'a>(&'a self, asked: Asked<'_>, line: &'a mut String) -> Recorded<'a> {
         let answer = &self.answer;
         line.clear();
         write_head(line, &self.id, self.at, asked);
@@ -32,7 +32,7 @@ impl Decided {
             push_json::<CaseFacts>(line, &facts.facts);
         }
         line.push('}');
-        Recorded { line: line.as_bytes(), read_of: (answer.allowed && answer.is_read).then_some(question.tenant) }
+        Recorded { line: line.as_bytes(), read_of: answer.read_of.as_ref() }
     }
 }
 

@@ -322,6 +322,7 @@ mod tests {
             evaluated_at: NOW,
             unchanged_until: Timestamp::LATEST,
             is_read: true,
+            read_of: None,
             evaluation: String::new(),
             context_tail: Box::default(),
             record_tail: Box::default(),

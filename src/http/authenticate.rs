@@ -20,7 +20,7 @@ impl Entrance {
             .ok()
             .and_then(bearer)
             .ok_or_else(|| no_token("the `Authorization` header must be `Bearer <token>`"))?;
-        if let Some(caller) = self.edge.identity.cached(token) {
+        if let Some(caller) = self.edge.identity.cached(token, self.last_token.as_deref()) {
             return Ok(caller);
         }
         // Boxed: the way of a known token does not carry the room for a check.

@@ -1,6 +1,10 @@
 //! Bodies: bounded in size and time, JSON, and every complaint names its field.
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use axum::BoxError;
 use axum::body::{Body, HttpBody};
@@ -9,6 +13,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::de::DeserializeOwned;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::error::Elapsed;
 
 use super::problem::Problem;
 use super::{Edge, Limits};
@@ -66,11 +71,11 @@ impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send> Received for B {}
 pub(super) async fn read<B: Received>(body: B, edge: &Edge) -> Result<Bytes, Problem> {
     let limits = edge.limits;
     let announced = body.size_hint().upper();
-    let Ok(room) = tokio::time::timeout(limits.read_timeout, edge.room.hold(announced, limits)).await else {
+    let Ok(room) = within(limits.read_timeout, edge.room.hold(announced, limits)).await else {
         return Err(Problem::unavailable("no_room", "too much is being read at once: try again"));
     };
     let collected = Limited::new(body, limits.body_bytes).collect();
-    let bytes = match tokio::time::timeout(limits.read_timeout, collected).await {
+    let bytes = match within(limits.read_timeout, collected).await {
         Ok(Ok(collected)) => collected.to_bytes(),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
             let detail = format!("the body is larger than {} bytes", limits.body_bytes);
@@ -88,6 +93,26 @@ pub(super) async fn read<B: Received>(body: B, edge: &Edge) -> Result<Bytes, Pro
         Some(room) => Bytes::from_owner(Held { bytes, _room: room }),
         None => bytes,
     })
+}
+
+/// The same as a timeout of the runtime's, without a timer for what is there when it is asked for again: a body that came
+/// with its head is handed over only then.
+async fn within<F: Future>(time: Duration, future: F) -> Result<F::Output, Elapsed> {
+    let mut future = pin!(future);
+    let mut asked_before = false;
+    let at_once = poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending if asked_before => Poll::Ready(None),
+        Poll::Pending => {
+            asked_before = true;
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    });
+    match at_once.await {
+        Some(output) => Ok(output),
+        None => tokio::time::timeout(time, future).await,
+    }
 }
 
 /// Whether the body is said to be JSON; parameters such as `charset=utf-8` are fine.

@@ -19,7 +19,6 @@ use super::wire::{self, Context, Entity, Evaluation, Evaluations, Item};
 use crate::audit::{Asked, Ticket};
 use crate::decision::{Decided, ReadQuestion};
 use crate::identity::Caller;
-use crate::model::TenantId;
 use crate::policy::WorkflowAction;
 use crate::workflow::{Judgement, MayQuestion, Subject, Target};
 
@@ -43,15 +42,15 @@ pub(super) async fn evaluation(State(entrance): State<Entrance>, request: Reques
 /// The same, of whatever body: without a box around it where that counts.
 pub(super) async fn answered<B: Received>(entrance: &Entrance, request: http::Request<B>) -> Response {
     let (parts, body) = request.into_parts();
-    let answer = entrance.evaluation(&parts.headers, body).await.unwrap_or_else(undecided);
-    with_request_id(answer, &parts.headers)
+    let answer = entrance.evaluation(&parts.headers, body).await;
+    decided(answer, parts.headers)
 }
 
 /// `POST /access/v1/evaluations`
 pub(super) async fn evaluations(State(entrance): State<Entrance>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let answer = entrance.evaluations(&parts.headers, body).await.unwrap_or_else(undecided);
-    with_request_id(answer, &parts.headers)
+    let answer = entrance.evaluations(&parts.headers, body).await;
+    decided(answer, parts.headers)
 }
 
 /// `GET /.well-known/authzen-configuration`
@@ -89,7 +88,7 @@ impl Answered {
             Self::Read(decided) => {
                 json.push_str(if decided.answer.allowed { "{\"decision\":true" } else { "{\"decision\":false" });
                 json.push_str(",\"context\":{\"decision_id\":\"");
-                json.push_str(&decided.id.to_string());
+                decided.id.push_to(json);
                 json.push_str("\",");
                 json.push_str(&decided.answer.context_tail);
                 json.push('}');
@@ -120,13 +119,15 @@ impl Answered {
 }
 
 impl Entrance {
-    async fn evaluation<B: Received>(&self, headers: &HeaderMap, body: B) -> Result<Response, Problem> {
+    /// The answer to one question, as JSON.
+    async fn evaluation<B: Received>(&self, headers: &HeaderMap, body: B) -> Result<String, Problem> {
         let (caller, bytes) = self.admitted(headers, body).await?;
         let wire: Evaluation<'_> = wire::parse(&bytes)?;
         self.one(&caller, headers, &wire).await
     }
 
-    async fn evaluations(&self, headers: &HeaderMap, body: Body) -> Result<Response, Problem> {
+    /// The answers to a batch, as JSON.
+    async fn evaluations(&self, headers: &HeaderMap, body: Body) -> Result<String, Problem> {
         let (caller, bytes) = self.admitted(headers, body).await?;
         let batch: Evaluations<'_> = wire::parse(&bytes)?;
         let items = batch.evaluations.unwrap_or_default();
@@ -214,7 +215,7 @@ impl Entrance {
         Ok((caller, bytes))
     }
 
-    async fn one(&self, caller: &Caller, headers: &HeaderMap, wire: &Evaluation<'_>) -> Result<Response, Problem> {
+    async fn one(&self, caller: &Caller, headers: &HeaderMap, wire: &Evaluation<'_>) -> Result<String, Problem> {
         for _ in 0..ATTEMPTS {
             let (answer, ticket) = self.answer(caller, headers, wire).await?;
             if let Some(ticket) = ticket {
@@ -223,7 +224,7 @@ impl Entrance {
             if self.holds(wire, &answer)? {
                 let mut json = String::with_capacity(512);
                 answer.write(&mut json);
-                return Ok(([(header::CONTENT_TYPE, JSON)], json).into_response());
+                return Ok(json);
             }
         }
         Err(facts_changing())
@@ -236,22 +237,42 @@ impl Entrance {
         headers: &HeaderMap,
         wire: &Evaluation<'_>,
     ) -> Result<(Answered, Option<Ticket>), Problem> {
-        if let Some(key) = wire.context.as_ref().and_then(Context::reserved) {
-            return Err(Problem::invalid(key, "is a fact of the service's own; callers do not set it"));
+        if is_about_data(wire) && self.is_known_to_ask(caller) {
+            return self.read(caller, headers, wire);
         }
+        // Boxed, so that the way of a read does not carry the room for it.
+        Box::pin(self.answer_any(caller, headers, wire)).await
+    }
+
+    /// The same for a question about diagnostic data, of a caller who may ask it: nothing is waited for.
+    fn read(
+        &self,
+        caller: &Caller,
+        headers: &HeaderMap,
+        wire: &Evaluation<'_>,
+    ) -> Result<(Answered, Option<Ticket>), Problem> {
+        believe_nothing(wire)?;
+        let decided = self.edge.decisions.decide(&read_question(wire)?)?;
+        let ticket = self.record(caller, headers, &decided)?;
+        Ok((Answered::Read(decided), Some(ticket)))
+    }
+
+    async fn answer_any(
+        &self,
+        caller: &Caller,
+        headers: &HeaderMap,
+        wire: &Evaluation<'_>,
+    ) -> Result<(Answered, Option<Ticket>), Problem> {
+        believe_nothing(wire)?;
         let subject = Subject { kind: &wire.subject.kind, id: &wire.subject.id };
         if !is_about_data(wire) {
             let began = Instant::now();
             self.may_ask(caller, subject).await?;
-            // Boxed, so that the way of a read does not carry the room for it.
-            let judgement = Box::pin(self.workflow_answer(caller, wire, began)).await?;
+            let judgement = self.workflow_answer(caller, wire, began).await?;
             return Ok((Answered::Workflow(judgement), None));
         }
         self.may_ask(caller, subject).await?;
-        let question = read_question(wire)?;
-        let decided = self.edge.decisions.decide(&question)?;
-        let ticket = self.record(caller, headers, &question, &decided)?;
-        Ok((Answered::Read(decided), Some(ticket)))
+        self.read(caller, headers, wire)
     }
 
     /// Keeps a recorded answer for the next one who asks, and tells whether it may leave: an allow may while what it
@@ -266,35 +287,32 @@ impl Entrance {
         Ok(!decided.answer.allowed || self.edge.decisions.still_holds(&question, decided))
     }
 
-    fn record(
-        &self,
-        caller: &Caller,
-        headers: &HeaderMap,
-        question: &ReadQuestion<'_>,
-        decided: &Decided,
-    ) -> Result<Ticket, Problem> {
+    fn record(&self, caller: &Caller, headers: &HeaderMap, decided: &Decided) -> Result<Ticket, Problem> {
         let request_id = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
         LINE.with_borrow_mut(|line| {
-            let asked = Asked { caller: &caller.to_string(), request_id, log_mode: self.edge.log.mode() };
-            let recorded = decided.record(question, asked, line);
-            let read_of = recorded.read_of.and_then(|tenant| TenantId::new(tenant).ok());
-            Ok(self.edge.log.append(recorded.line, read_of.as_ref())?)
+            let asked = Asked { caller: caller.name(), request_id, log_mode: self.edge.log.mode() };
+            let recorded = decided.record(asked, line);
+            Ok(self.edge.log.append(recorded.line, recorded.read_of)?)
         })
     }
 
     /// Whether the caller may ask this: settled once per token and bundle for programs, per question for people.
     async fn may_ask(&self, caller: &Caller, subject: Subject<'_>) -> Result<(), Problem> {
-        if caller.person().is_some() {
-            return Ok(Box::pin(self.edge.workflow.may_evaluate(caller, subject)).await?);
-        }
         let serial = self.edge.policies.current().serial();
-        if caller.memo().load(Ordering::Relaxed) == serial {
+        if self.is_known_to_ask(caller) {
             return Ok(());
         }
-        Box::pin(self.edge.workflow.may_evaluate(caller, subject)).await?;
-        // Only a yes is remembered, and only for the bundle that said it.
-        caller.memo().store(serial, Ordering::Relaxed);
+        self.edge.workflow.may_evaluate(caller, subject).await?;
+        if caller.person().is_none() {
+            // Only a yes is remembered, and only for the bundle that said it.
+            caller.memo().store(serial, Ordering::Relaxed);
+        }
         Ok(())
+    }
+
+    /// Whether the bundle in force has said before that this program may ask.
+    fn is_known_to_ask(&self, caller: &Caller) -> bool {
+        caller.memo().load(Ordering::Relaxed) == self.edge.policies.current().serial()
     }
 
     async fn workflow_answer(
@@ -314,6 +332,14 @@ impl Entrance {
             resource_tenant: wire.context.as_ref().and_then(|context| context.resource_tenant.as_deref()),
         };
         Ok(self.edge.workflow.may(caller, &question, began).await?)
+    }
+}
+
+/// Facts are not taken from whoever asks (G7).
+fn believe_nothing(wire: &Evaluation<'_>) -> Result<(), Problem> {
+    match wire.context.as_ref().and_then(Context::reserved) {
+        Some(key) => Err(Problem::invalid(key, "is a fact of the service's own; callers do not set it")),
+        None => Ok(()),
     }
 }
 
@@ -342,8 +368,9 @@ fn complete<'a>(item: Item<'a>, defaults: &Item<'a>) -> Result<Evaluation<'a>, P
     })
 }
 
-fn batch_of(answers: &[(Result<Evaluation<'_>, Problem>, Answered)]) -> Response {
-    let mut json = String::from("{\"evaluations\":[");
+fn batch_of(answers: &[(Result<Evaluation<'_>, Problem>, Answered)]) -> String {
+    let mut json = String::with_capacity(512 * answers.len());
+    json.push_str("{\"evaluations\":[");
     for (number, (_, answer)) in answers.iter().enumerate() {
         if number > 0 {
             json.push(',');
@@ -351,17 +378,32 @@ fn batch_of(answers: &[(Result<Evaluation<'_>, Problem>, Answered)]) -> Response
         answer.write(&mut json);
     }
     json.push_str("]}");
-    ([(header::CONTENT_TYPE, JSON)], json).into_response()
+    json
 }
 
 fn facts_changing() -> Problem {
     Problem::unavailable("facts_changing", "the facts keep changing: ask again").as_decision()
 }
 
-/// Where there is no answer to a question there is no allow, whatever part of the house failed (G4).
-fn undecided(problem: Problem) -> Response {
-    let problem = if problem.status() >= 500 { problem.as_decision() } else { problem };
-    problem.into_response()
+/// The response to a request that asked for decisions. Where there is no answer there is no allow, whatever part of the
+/// house failed (G4).
+fn decided(answer: Result<String, Problem>, mut headers: HeaderMap) -> Response {
+    match answer {
+        Ok(json) => {
+            let id = headers.remove(REQUEST_ID);
+            // The room of the request's headers is used again: this is the way of every read.
+            headers.clear();
+            headers.insert(header::CONTENT_TYPE, JSON);
+            headers.extend(id.map(|id| (REQUEST_ID, id)));
+            let mut response = Response::new(Body::from(json));
+            *response.headers_mut() = headers;
+            response
+        }
+        Err(problem) => {
+            let problem = if problem.status() >= 500 { problem.as_decision() } else { problem };
+            with_request_id(problem.into_response(), &headers)
+        }
+    }
 }
 
 /// Gives a caller's request id back (AuthZEN 1.0, section 10.1.4).

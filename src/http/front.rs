@@ -31,6 +31,13 @@ impl Front {
         Self { entrance: Some(entrance.clone()), ..Self::of_routes_alone(routes(entrance)) }
     }
 
+    /// The same, of one connection.
+    pub(super) fn of_connection(&self) -> Self {
+        let last_token = Some(Arc::default());
+        let entrance = self.entrance.clone().map(|entrance| Entrance { last_token, ..entrance });
+        Self { entrance, routes: self.routes.clone() }
+    }
+
     pub(super) fn of_routes_alone(routes: Router) -> Self {
         Self { entrance: None, routes: TowerToHyperService::new(routes) }
     }

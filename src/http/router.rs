@@ -67,7 +67,7 @@ pub(super) fn entrance(edge: Arc<Edge>, via: Via) -> Entrance {
         Via::UnixSocket => Some(Caller::unix_socket()),
         Via::Tcp => edge.insecure_loopback.then(Caller::insecure_loopback),
     };
-    Entrance { edge, via, local }
+    Entrance { edge, via, local, last_token: None }
 }
 
 fn workflow() -> Router<Entrance> {

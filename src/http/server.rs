@@ -199,7 +199,7 @@ impl Accept {
                     continue;
                 }
             };
-            let (service, quiet) = Quiet::watch(self.front.clone());
+            let (service, quiet) = Quiet::watch(self.front.of_connection());
             let stream = Opening::new(stream, self.read_timeout);
             let connection = server.serve_connection(TokioIo::new(stream), service).into_owned();
             let connection = graceful.watch(connection);

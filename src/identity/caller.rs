@@ -28,8 +28,20 @@ pub enum CallerKind {
     InsecureLoopback,
 }
 
+impl CallerKind {
+    fn name(&self) -> Box<str> {
+        match self {
+            Self::Person(person) => person.as_str().into(),
+            Self::Service { tenant, id } => format!("{tenant}/{id}").into(),
+            Self::UnixSocket => "unix-socket".into(),
+            Self::InsecureLoopback => "insecure-loopback".into(),
+        }
+    }
+}
+
 struct Known {
     kind: CallerKind,
+    name: Box<str>,
     tenant: Option<TenantId>,
     roles: Box<[RoleId]>,
     app_roles: Box<[AppRole]>,
@@ -53,6 +65,7 @@ pub(super) struct FromToken {
 impl Caller {
     pub(super) fn from_token(token: FromToken) -> Self {
         Self(Arc::new(Known {
+            name: token.kind.name(),
             kind: token.kind,
             tenant: Some(token.tenant),
             roles: token.roles.into_boxed_slice(),
@@ -66,6 +79,7 @@ impl Caller {
 
     fn local(kind: CallerKind) -> Self {
         Self(Arc::new(Known {
+            name: kind.name(),
             kind,
             tenant: None,
             roles: Box::default(),
@@ -87,6 +101,12 @@ impl Caller {
     #[must_use]
     pub fn insecure_loopback() -> Self {
         Self::local(CallerKind::InsecureLoopback)
+    }
+
+    /// The name by which records know it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
     }
 
     /// What kind of caller this is.
@@ -151,12 +171,7 @@ impl Caller {
 
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0.kind {
-            CallerKind::Person(person) => write!(f, "{person}"),
-            CallerKind::Service { tenant, id } => write!(f, "{tenant}/{id}"),
-            CallerKind::UnixSocket => f.write_str("unix-socket"),
-            CallerKind::InsecureLoopback => f.write_str("insecure-loopback"),
-        }
+        f.write_str(self.name())
     }
 }
 

@@ -11,6 +11,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use self::kit::{Desk, KeyServer, NOW_S, TestKey, key_set, message};
+use super::cache::LastToken;
 use super::development::{DevelopmentClaims, DevelopmentKey};
 use super::{Caller, CallerKind, Identity, IdentitySettings, InvalidIdentitySettings, MAX_TOKEN_BYTES, TokenRefused};
 use crate::clock::ManualClock;
@@ -21,14 +22,14 @@ async fn a_person_of_the_vendor_is_known_by_tenant_and_object_id() {
     for key in [TestKey::ed25519(), TestKey::p256(), TestKey::rsa()] {
         let desk = Desk::with(key);
         let token = desk.token(|claims| claims["email"] = json!("ceo@contoso.example"));
-        assert!(desk.identity.cached(&token).is_none());
+        assert!(desk.identity.cached(&token, None).is_none());
         let caller = desk.ask(&token).await.unwrap();
         assert_eq!(caller.to_string(), "vendor/ada");
         assert_eq!(caller.person().unwrap().as_str(), "vendor/ada");
         assert_eq!(caller.tenant().unwrap().as_str(), "vendor");
         assert_eq!(caller.expires_at(), Some(Timestamp::from_millis((NOW_S + 3600) * 1000)));
         assert_eq!((caller.vendor(), caller.token_id()), (true, Some("token-1")));
-        assert!(desk.identity.cached(&token).is_some());
+        assert!(desk.identity.cached(&token, None).is_some());
         assert!(!format!("{caller:?}").contains(&token[..20]));
     }
 }
@@ -209,11 +210,12 @@ async fn a_key_that_is_withdrawn_stops_the_tokens_that_were_remembered() {
     desk.ask(&old_token).await.unwrap();
     desk.publish(&[("k1", &desk.key), ("k2", &new)]);
     desk.identity.refresh_all().await;
-    assert!(desk.identity.cached(&old_token).is_some(), "a key that is added disturbs nobody");
+    let connection = LastToken::default();
+    assert!(desk.identity.cached(&old_token, Some(&connection)).is_some(), "a key that is added disturbs nobody");
     desk.ask(&new_token).await.unwrap();
     desk.publish(&[("k2", &new)]);
     desk.identity.refresh_all().await;
-    assert!(desk.identity.cached(&old_token).is_none());
+    assert!(desk.identity.cached(&old_token, Some(&connection)).is_none());
     assert_eq!(desk.refusal(&old_token).await, TokenRefused::UnknownKey);
     assert!(desk.ask(&new_token).await.is_ok());
     // The same id with another key is another key.
@@ -240,11 +242,31 @@ async fn a_remembered_token_ends_when_it_expires() {
     let memo = |caller: &Caller| std::ptr::from_ref(caller.memo());
     let first = desk.ask(&token).await.unwrap();
     desk.clock.advance_millis(3_599_999);
-    let last = desk.identity.cached(&token).unwrap();
-    assert_eq!(memo(&first), memo(&last));
+    let connection = LastToken::default();
+    for connection in [None, Some(&connection), Some(&connection)] {
+        let last = desk.identity.cached(&token, connection).unwrap();
+        assert_eq!(memo(&first), memo(&last));
+    }
     desk.clock.advance_millis(1);
-    assert!(desk.identity.cached(&token).is_none());
+    assert!(desk.identity.cached(&token, Some(&connection)).is_none());
+    assert!(desk.identity.cached(&token, None).is_none());
     assert_eq!(desk.refusal(&token).await, TokenRefused::Expired);
+}
+
+#[tokio::test]
+async fn a_connection_that_brings_another_token_is_another_caller() {
+    let desk = Desk::new();
+    let (ada, bob) = (desk.token(|_| ()), desk.token(|claims| claims["oid"] = "bob".into()));
+    let connection = LastToken::default();
+    for token in [&ada, &bob, &ada] {
+        desk.ask(token).await.unwrap();
+        let called = desk.ask(token).await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(desk.identity.cached(token, Some(&connection)).unwrap().name(), called.name());
+        }
+    }
+    let unknown = format!("{ada}x");
+    assert!(desk.identity.cached(&unknown, Some(&connection)).is_none());
 }
 
 #[tokio::test]
@@ -356,6 +378,6 @@ proptest! {
         let desk = Desk::new();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         prop_assert!(runtime.block_on(desk.ask(&text)).is_err());
-        prop_assert!(desk.identity.cached(&text).is_none());
+        prop_assert!(desk.identity.cached(&text, None).is_none());
     }
 }

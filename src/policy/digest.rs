@@ -1,13 +1,11 @@
 //! Digests of texts, by which bundles, invariants and proofs are told apart.
 
-use std::fmt::Write as _;
-
 use sha2::{Digest as _, Sha256};
 
 /// The SHA-256 digest of these bytes, in hexadecimal digits.
 #[must_use]
 pub fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    const_hex::encode(Sha256::digest(bytes))
 }
 
 /// The SHA-256 digest of these texts in this order, in hexadecimal digits: each is taken with its length, so that no two
@@ -19,18 +17,10 @@ pub fn sha256_of_texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
         digest.update((text.len() as u64).to_be_bytes());
         digest.update(text.as_bytes());
     }
-    hex(&digest.finalize())
+    const_hex::encode(digest.finalize())
 }
 
 /// The beginning of a digest: enough to tell what people made apart, and short enough to be shown.
 pub(super) fn beginning(digest: &str) -> String {
     digest.chars().take(16).collect()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
