@@ -2,6 +2,7 @@
 
 mod beside;
 mod bundles;
+mod chronicle;
 mod newest;
 mod watch;
 
@@ -14,6 +15,7 @@ use tokio::task::JoinHandle;
 
 use beside::Beside;
 use bundles::{Origin, Reloader, Wanted};
+use chronicle::Chronicle;
 
 use crate::audit::{DecisionIds, DecisionLog, LogError};
 use crate::clock::Clock;
@@ -115,10 +117,17 @@ impl App {
         let metrics_address = listeners.metrics_addr()?;
 
         let policies = Arc::new(Policies::new(bundle));
-        let reloader = Arc::new(Reloader::new(origin, &first, Arc::clone(&policies)));
+        let chronicle = Arc::new(Chronicle::new(
+            Arc::clone(&log),
+            Arc::clone(&clock),
+            sqlite.epoch().clone(),
+            beside_store(config, "recorded-facts"),
+        ));
+        let reloader = Arc::new(Reloader::new(origin, &first, Arc::clone(&policies), Arc::clone(&chronicle)));
         let beside = Beside::start(&config.policy, Arc::clone(&clock))?.map(Arc::new);
         let shadow = beside.as_ref().map(|beside| Arc::clone(beside.shadow()));
-        let replica = Arc::new(Replica::new());
+        let (told, became) = tokio::sync::mpsc::unbounded_channel();
+        let replica = Arc::new(Replica::telling(told));
         let ids = Arc::new(DecisionIds::new());
         let member = MemberId(format!("embedded-{}", std::process::id()));
         let following = tokio::spawn(follow(Arc::clone(&replica), Arc::clone(&store), member));
@@ -149,7 +158,11 @@ impl App {
         });
         wait_until_fresh(&replica).await;
         let serving = serve(listeners, &edge, &config.server);
-        let mut tasks = vec![following, tokio::spawn(keep_house(Arc::clone(&edge)))];
+        let mut tasks = vec![
+            following,
+            tokio::spawn(keep_house(Arc::clone(&edge))),
+            tokio::spawn(chronicle.keep(Arc::clone(&replica), became)),
+        ];
         if config.policy.watch {
             tasks.push(tokio::spawn(Arc::clone(&reloader).watch(busy_folders(config))));
             tasks.extend(beside.clone().map(|beside| tokio::spawn(beside.watch(busy_folders(config)))));
@@ -231,9 +244,15 @@ impl App {
 
 /// Where the bundle comes from. What was in force is remembered beside the store: that place is the service's own.
 fn origin(config: &Config, clock: Arc<dyn Clock>) -> Result<Origin, LoadError> {
-    let mut newest = config.store.path.clone().into_os_string();
-    newest.push(".newest-bundle");
-    Origin::new(&config.policy, Some(PathBuf::from(newest)), clock)
+    Origin::new(&config.policy, Some(beside_store(config, "newest-bundle")), clock)
+}
+
+/// A file of the service's own.
+fn beside_store(config: &Config, name: &str) -> PathBuf {
+    let mut path = config.store.path.clone().into_os_string();
+    path.push(".");
+    path.push(name);
+    PathBuf::from(path)
 }
 
 /// Folders in which the service writes all the time.

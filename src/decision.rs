@@ -5,6 +5,7 @@
 
 mod answer;
 mod cache;
+mod chronicle;
 mod decide;
 mod explanation;
 mod question;
@@ -15,6 +16,7 @@ mod shadow;
 mod tests;
 
 pub use answer::{Answer, PolicyRef, Reason, policies_of, reason_of};
+pub use chronicle::{ChronicleLine, FactsLine, PoliciesLine};
 pub use decide::{Decided, DecisionCounts, Decisions, Undecided};
 pub use explanation::{Explained, ExplainedCondition, ExplainedPolicy, explain};
 pub use question::{InvalidQuestion, ReadQuestion};

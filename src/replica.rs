@@ -6,5 +6,5 @@
 mod facts;
 mod follower;
 
-pub use facts::{LiveCase, NotFresh, Replica};
+pub use facts::{Became, LiveCase, NotFresh, Replica};
 pub use follower::follow;

@@ -165,6 +165,8 @@ pub enum Term {
 pub struct Change {
     /// Its place.
     pub seq: Seq,
+    /// When it was decided.
+    pub at: Timestamp,
     /// What it wrote.
     pub writes: Vec<Write>,
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use consentry::app::App;
 use consentry::clock::SystemClock;
 use consentry::config::{Config, Overrides};
+use consentry::identity::development::DevelopmentKey;
 use consentry::model::{
     Actor, Case, Category, CategorySet, Command, NewAccessRequest, NewSupportRequest, Scope, SubmittedIn, Tenant,
     decide,
@@ -157,7 +158,7 @@ async fn fill(grants: &[Grant], path: &Path) -> Result<(), Failure> {
 pub(crate) fn serve(folder: &Path, address: &str) -> Result<(), Failure> {
     write_questions(folder)?;
     let own = tempfile::tempdir()?;
-    std::fs::write(own.path().join("jwks.json"), "{\"keys\":[]}")?;
+    std::fs::write(own.path().join("jwks.json"), DevelopmentKey::generate()?.jwks())?;
     let more = format!("server.insecure_loopback = true\nserver.listen = \"{address}\"");
     let text = settings(own.path(), &more).replace("server.listen = \"127.0.0.1:0\"", "");
     std::fs::write(own.path().join("consentry.toml"), text)?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
+use super::chronicle::Chronicle;
 use super::newest::Newest;
 use super::watch::watch;
 use crate::clock::Clock;
@@ -180,16 +181,19 @@ fn trusted(path: &Path) -> Result<TrustedKey, LoadError> {
 pub(super) struct Reloader {
     origin: Arc<Origin>,
     policies: Arc<Policies>,
+    chronicle: Arc<Chronicle>,
     one_at_a_time: Mutex<()>,
     /// What was judged last.
     last: Mutex<Option<[u8; 32]>>,
 }
 
 impl Reloader {
-    pub(super) fn new(origin: Origin, first: &Look, policies: Arc<Policies>) -> Self {
+    pub(super) fn new(origin: Origin, first: &Look, policies: Arc<Policies>, chronicle: Arc<Chronicle>) -> Self {
+        chronicle.in_force(&policies.current());
         Self {
             origin: Arc::new(origin),
             policies,
+            chronicle,
             one_at_a_time: Mutex::new(()),
             last: Mutex::new(Some(first.fingerprint)),
         }
@@ -247,6 +251,7 @@ impl Reloader {
         }
         // Remembered first: a package that was in force for a moment must not be followed by an older one.
         self.origin.note(look)?;
+        self.chronicle.in_force(&bundle);
         self.policies.replace(bundle);
         Ok(true)
     }

@@ -148,7 +148,11 @@ impl Twins {
 
     fn change(&mut self, objects: Vec<Object>) {
         self.seq = self.seq.next();
-        self.replica.follow_by_hand(Change { seq: self.seq, writes: objects.into_iter().map(Write).collect() });
+        self.replica.follow_by_hand(Change {
+            seq: self.seq,
+            at: Timestamp::from_millis(0),
+            writes: objects.into_iter().map(Write).collect(),
+        });
     }
 
     /// Something else than a question.

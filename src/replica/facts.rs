@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::mpsc::UnboundedSender;
 
-use crate::model::{AccessFacts, AccessRequest, CaseFacts, PersonId, SupportRequest, SupportRequestId, TenantId};
+use crate::model::{
+    AccessFacts, AccessRequest, CaseFacts, PersonId, SupportRequest, SupportRequestId, TenantId, Timestamp,
+};
 use crate::store::{Change, Object, Seq, SnapshotItem, Write};
 
 /// The facts of one support request as of one commit.
@@ -40,6 +43,17 @@ impl NotFresh {
     }
 }
 
+/// What a commit made of a support request's facts.
+#[derive(Debug, Clone)]
+pub struct Became {
+    /// When the commit was decided.
+    pub at: Timestamp,
+    /// The support request.
+    pub support_request: SupportRequestId,
+    /// Its facts since then.
+    pub case: Arc<LiveCase>,
+}
+
 const SHARDS: usize = 64;
 
 type Shard = RwLock<HashMap<SupportRequestId, Arc<LiveCase>, ahash::RandomState>>;
@@ -55,6 +69,8 @@ pub struct Replica {
     not_fresh: Mutex<NotFresh>,
     applied: AtomicU64,
     known: Mutex<Known>,
+    /// Who is told of every commit.
+    told: Option<UnboundedSender<Became>>,
 }
 
 /// Tenants and people occur in many cases: one copy of each name is enough.
@@ -82,7 +98,24 @@ impl Replica {
             begun: AtomicU64::new(0),
             applied: AtomicU64::new(0),
             known: Mutex::default(),
+            told: None,
         }
+    }
+
+    /// The same, which tells of every commit before it is in force. What came with a snapshot is told of by
+    /// [`Replica::changed_after`].
+    #[must_use]
+    pub fn telling(told: UnboundedSender<Became>) -> Self {
+        Self { told: Some(told), ..Self::new() }
+    }
+
+    /// The cases that a commit after this one changed last.
+    #[must_use]
+    pub fn changed_after(&self, seq: Seq) -> Vec<(SupportRequestId, Arc<LiveCase>)> {
+        let changed = |(id, case): (&SupportRequestId, &Arc<LiveCase>)| {
+            (case.revision > seq).then(|| (id.clone(), Arc::clone(case)))
+        };
+        self.shards.iter().flat_map(|shard| shard.read().iter().filter_map(changed).collect::<Vec<_>>()).collect()
     }
 
     /// The facts of a support request; `None`: there is no such support request.
@@ -136,7 +169,7 @@ impl Replica {
         match object {
             Object::SupportRequest(request) => {
                 let facts = CaseFacts::of(&self.shared(request.clone()));
-                self.put(request.id, LiveCase { revision: seq, facts });
+                self.put(request.id, Arc::new(LiveCase { revision: seq, facts }));
                 None
             }
             Object::AccessRequest(request) => {
@@ -145,7 +178,7 @@ impl Replica {
                 };
                 let id = request.support_request.clone();
                 let facts = case.facts.with_access_request(self.shared_facts(&request));
-                self.put(id, LiveCase { revision: case.revision.max(seq), facts });
+                self.put(id, Arc::new(LiveCase { revision: case.revision.max(seq), facts }));
                 None
             }
             Object::Tenant(_) | Object::Slot(_) | Object::RememberedAnswer(_) => None,
@@ -180,7 +213,12 @@ impl Replica {
         // Before anything can be seen of it: whoever finds the picture at rest at one commit, twice, has seen one picture.
         self.begun.store(change.seq.0, Ordering::SeqCst);
         for (id, facts) in cases {
-            self.put(id, LiveCase { revision: change.seq, facts });
+            let case = Arc::new(LiveCase { revision: change.seq, facts });
+            if let Some(told) = &self.told {
+                // Nobody listens any more when the service stops; the next start tells of it.
+                let _ = told.send(Became { at: change.at, support_request: id.clone(), case: Arc::clone(&case) });
+            }
+            self.put(id, case);
         }
         self.applied.store(change.seq.0, Ordering::Release);
     }
@@ -196,9 +234,9 @@ impl Replica {
         self.shard(id.as_str())?.read().get(id).cloned()
     }
 
-    fn put(&self, id: SupportRequestId, case: LiveCase) {
+    fn put(&self, id: SupportRequestId, case: Arc<LiveCase>) {
         if let Some(shard) = self.shard(id.as_str()) {
-            shard.write().insert(id, Arc::new(case));
+            shard.write().insert(id, case);
         }
     }
 

@@ -125,6 +125,12 @@ impl SqliteStore {
         })
     }
 
+    /// Its incarnation.
+    #[must_use]
+    pub const fn epoch(&self) -> &Epoch {
+        &self.epoch
+    }
+
     /// When the last commit was made that the store had when it was opened.
     #[must_use]
     pub const fn last_commit_at(&self) -> Option<Timestamp> {

@@ -159,10 +159,10 @@ async fn every_answer_is_that_of_the_version_it_names_which_was_in_force() {
             continue;
         };
         let name = ["one", "two"][state];
-        let kind = match record["action"].as_str().unwrap() {
-            "read" => "reads",
-            "approveConsent" => "approvals",
-            _ => continue,
+        let kind = match record["action"].as_str() {
+            Some("read") => "reads",
+            Some("approveConsent") => "approvals",
+            Some(_) | None => continue,
         };
         assert_eq!(record["decision"], (name == "one") == (kind == "reads"), "{record}");
         assert_eq!(record["policies"], json!([format!("{name}.{kind}")]), "{record}");

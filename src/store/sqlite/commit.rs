@@ -37,7 +37,7 @@ pub(super) fn apply(connection: &Connection, head: Seq, commit: &Commit) -> Resu
         write_activity(connection, activity)?;
     }
     let followed = commit.writes.iter().filter(|Write(object)| object.key().is_followed()).cloned().collect();
-    let change = Change { seq, writes: followed };
+    let change = Change { seq, at: commit.at, writes: followed };
     connection
         .prepare_cached("INSERT INTO change_log (seq, txn_id, at, writes) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![seq, commit.txn_id, commit.at.as_millis(), objects::encode(&change.writes)?])?;

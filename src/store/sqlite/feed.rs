@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::error::Trouble;
 use super::readers::{Readers, closed};
+use crate::model::Timestamp;
 use crate::store::{BoxFuture, Change, ChangeFeed, Seq, StoreError, Write};
 
 /// How many objects the changes in memory hold together. Followers that keep up never read the table.
@@ -131,7 +132,7 @@ impl ChangeFeed for Feed {
 /// Reads the next changes, up to the first gap: none, when the next one is no longer kept.
 fn read_after(connection: &Connection, after: Seq) -> Result<VecDeque<Change>, Trouble> {
     let mut statement =
-        connection.prepare_cached("SELECT seq, writes FROM change_log WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
+        connection.prepare_cached("SELECT seq, writes, at FROM change_log WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
     let mut rows = statement.query((after, READ_AHEAD))?;
     let mut changes = VecDeque::new();
     let mut last = after;
@@ -143,7 +144,7 @@ fn read_after(connection: &Connection, after: Seq) -> Result<VecDeque<Change>, T
         let writes = row.get_ref(1)?.as_bytes().map_err(rusqlite::Error::from)?;
         let writes: Vec<Write> = serde_json::from_slice(writes)
             .map_err(|error| Trouble::Damaged(format!("change {} cannot be parsed: {error}", seq.0)))?;
-        changes.push_back(Change { seq, writes });
+        changes.push_back(Change { seq, at: Timestamp::from_millis(row.get(2)?), writes });
         last = seq;
     }
     Ok(changes)

@@ -128,6 +128,8 @@ fn parse(call: &str) -> Option<Did> {
             let name = String::from_utf8(strings(arguments)).unwrap();
             Some(Did::Removed(name.into()))
         }
+        // How far the account of the facts goes: without it the next start tells more than it had to.
+        "rename" if call.contains(".recorded-facts") => None,
         other => panic!("the power cut knows no `{other}`: {}", &call[..call.len().min(200)]),
     }
 }
