@@ -2,7 +2,11 @@
 
 mod demo;
 #[cfg(feature = "workbench")]
+mod paint;
+#[cfg(feature = "workbench")]
 mod policy;
+#[cfg(feature = "workbench")]
+mod review;
 mod serve;
 mod telemetry;
 mod token;
@@ -28,8 +32,24 @@ enum Command {
     /// Tools for whoever writes or reviews policies.
     #[cfg(feature = "workbench")]
     Policy(policy::Policy),
+    /// Questions of a security reviewer, asked of the decision log.
+    #[cfg(feature = "workbench")]
+    Review(review::Review),
     /// Mints a token from a local key, for development alone.
     Token(token::Token),
+}
+
+/// How a tool's program ends: 0 when everything is as it should be, 1 when something was found, 2 when it could not look.
+#[cfg(feature = "workbench")]
+fn ended(found: anyhow::Result<bool>) -> ExitCode {
+    match found {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            anstream::eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
 }
 
 impl Cli {
@@ -43,6 +63,8 @@ impl Cli {
             Command::Demo(demo) => demo.run()?,
             #[cfg(feature = "workbench")]
             Command::Policy(policy) => return Ok(policy.run()),
+            #[cfg(feature = "workbench")]
+            Command::Review(review) => return Ok(review.run()),
             Command::Token(token) => token.run()?,
         }
         Ok(ExitCode::SUCCESS)

@@ -15,6 +15,7 @@ pub mod prove;
 pub mod recorded;
 pub mod replay;
 pub mod report;
+pub mod review;
 pub mod run;
 pub mod shadow;
 pub mod solver;

@@ -6,7 +6,6 @@ mod bundle;
 mod check;
 mod diff;
 mod explain;
-mod paint;
 mod prove;
 mod replay;
 mod shadow;
@@ -59,19 +58,12 @@ impl Policy {
             Tool::Shadow(shadow) => shadow.run(),
             Tool::Test(test) => test.run(),
         };
-        match found {
-            Ok(true) => ExitCode::SUCCESS,
-            Ok(false) => ExitCode::from(1),
-            Err(error) => {
-                anstream::eprintln!("error: {error:#}");
-                ExitCode::from(2)
-            }
-        }
+        super::ended(found)
     }
 }
 
 /// Loads the bundle in this directory; the shipped one when there is none.
-fn load(directory: Option<&Path>) -> anyhow::Result<Bundle> {
+pub(super) fn load(directory: Option<&Path>) -> anyhow::Result<Bundle> {
     let source = match directory {
         Some(directory) => BundleSource::read(directory)?,
         None => BundleSource::shipped(),

@@ -27,6 +27,8 @@ mod policy_mutants;
 mod privacy;
 mod process;
 mod reload;
+#[cfg(feature = "workbench")]
+mod review;
 mod rules;
 mod story;
 mod support;

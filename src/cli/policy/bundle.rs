@@ -8,8 +8,8 @@ use anstream::println;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
-use super::paint::{BAD, GOOD, QUIET};
 use super::{load, write};
+use crate::cli::paint::{BAD, GOOD, QUIET};
 use crate::clock::{Clock as _, SystemClock};
 use crate::policy::{Bundle, SignedPackage, SigningKey, TrustedKey, TrustedKeys};
 use crate::workbench::pack::{NotPacked, pack};

@@ -9,8 +9,8 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, ValueEnum};
 
 use super::load;
-use super::paint::{BAD, GOOD, QUIET};
 use super::prove::{Solving, invariants, show_progress};
+use crate::cli::paint::{BAD, GOOD, QUIET};
 use crate::workbench::diff::{Change, Diff as Found, Difference, LogChanges, Settings, diff, logged};
 use crate::workbench::suite::Suite;
 

@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 
 use super::load;
-use super::paint::{BAD, GOOD, QUIET};
+use crate::cli::paint::{BAD, GOOD, QUIET};
 use crate::workbench::explain::{ExplainedPolicy, Explanation, explain};
 use crate::workbench::recorded::{Log, RecordedDecision};
 use crate::workbench::run::ask;

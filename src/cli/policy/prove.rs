@@ -7,8 +7,8 @@ use anstream::println;
 use anyhow::anyhow;
 use clap::Args;
 
-use super::paint::{BAD, GOOD, QUIET};
 use super::{load, write};
+use crate::cli::paint::{BAD, GOOD, QUIET};
 use crate::config;
 use crate::policy::{ClaimReport, ClaimStatus, Invariants, ProofReport};
 use crate::workbench::example::suite;

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use clap::Args;
 
 use super::load;
-use super::paint::{BAD, GOOD, QUIET};
+use crate::cli::paint::{BAD, GOOD, QUIET};
 use crate::workbench::replay::{Difference, replay};
 use crate::workbench::suite::Expected;
 

@@ -6,7 +6,7 @@ use anstream::println;
 use anyhow::Context as _;
 use clap::Args;
 
-use super::paint::{BAD, GOOD, QUIET};
+use crate::cli::paint::{BAD, GOOD, QUIET};
 use crate::workbench::shadow::{ShadowDifference, read};
 
 /// Tells what the report of a service (`policy.shadow.report`) says. Ends with 1 when a decision would have been another.

@@ -6,8 +6,8 @@ use anstream::println;
 use anyhow::bail;
 use clap::Args;
 
-use super::paint::{BAD, GOOD, QUIET};
 use super::{load, write};
+use crate::cli::paint::{BAD, GOOD, QUIET};
 use crate::workbench::coverage::{ConditionCoverage, Coverage};
 use crate::workbench::run::{Outcome, run};
 use crate::workbench::suite::{Suite, schema};

@@ -52,16 +52,7 @@ impl Site {
 
     /// Puts the shipped bundle into this folder, where it can be edited.
     pub fn bundle(&self, name: &str) {
-        for folder in ["policies", "schemas"] {
-            let to = self.file(name).join(folder);
-            std::fs::create_dir_all(&to).unwrap();
-            for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)).unwrap() {
-                let entry = entry.unwrap();
-                if entry.file_type().unwrap().is_file() {
-                    std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-                }
-            }
-        }
+        copy_bundle(&self.file(name));
     }
 
     /// `consentry`, run in the folder.
@@ -193,5 +184,19 @@ fn wait(child: &mut Child, log: &Mutex<Vec<String>>) -> ExitStatus {
             panic!("it does not end: {:#?}", log.lock());
         }
         pause();
+    }
+}
+
+/// Puts the shipped bundle into this folder, where it can be edited.
+pub fn copy_bundle(folder: &Path) {
+    for part in ["policies", "schemas"] {
+        let to = folder.join(part);
+        std::fs::create_dir_all(&to).unwrap();
+        for entry in std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(part)).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_file() {
+                std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+            }
+        }
     }
 }

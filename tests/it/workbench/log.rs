@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::json;
 use crate::support::House;
+use crate::support::process::copy_bundle;
 
 /// A house with a log of reads and of workflow decisions, allowed and denied, evaluated and remembered.
 pub async fn lived_in() -> House {
@@ -36,16 +37,7 @@ pub async fn lived_in() -> House {
 
 /// A copy of the shipped bundle, in which this text stands at the end of `policies/reading.cedar`.
 fn bundle_with(folder: &Path, text: &str) -> String {
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR"));
-    for (part, extension) in [("policies", "cedar"), ("schemas", "cedarschema"), ("schemas", "json")] {
-        std::fs::create_dir_all(folder.join(part)).unwrap();
-        for entry in std::fs::read_dir(shipped.join(part)).unwrap() {
-            let path = entry.unwrap().path();
-            if path.extension().is_some_and(|of| of == extension) {
-                std::fs::copy(&path, folder.join(part).join(path.file_name().unwrap())).unwrap();
-            }
-        }
-    }
+    copy_bundle(folder);
     let file = folder.join("policies/reading.cedar");
     let before = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, format!("{before}\n{text}\n")).unwrap();
