@@ -11,6 +11,7 @@ mod explanation;
 mod question;
 mod record;
 mod recorded;
+mod search;
 mod shadow;
 #[cfg(test)]
 mod tests;
@@ -22,4 +23,5 @@ pub use explanation::{Explained, ExplainedCondition, ExplainedPolicy, explain};
 pub use question::{InvalidQuestion, ReadQuestion};
 pub use record::Recorded;
 pub use recorded::DecisionRecord;
+pub use search::{NotSearched, Searched, Sought};
 pub use shadow::{SHADOW_FORMAT, Shadow, ShadowAnswer, ShadowCounts, ShadowDifference, ShadowExample, ShadowReport};

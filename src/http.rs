@@ -19,6 +19,7 @@ mod problem;
 mod quiet;
 mod rest;
 mod router;
+mod search;
 mod server;
 mod support_requests;
 mod tenants;

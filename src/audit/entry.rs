@@ -129,7 +129,7 @@ impl WorkflowRecord<'_> {
     /// Writes the record into `line`.
     pub fn write(&self, id: &DecisionId, at: Timestamp, asked: Asked<'_>, line: &mut String) {
         line.clear();
-        write_head(line, id, at, asked);
+        write_head(line, "decision", id, at, asked);
         line.push_str(",\"cached\":false,");
         let mut fields = String::new();
         push_json(&mut fields, self);
@@ -137,10 +137,12 @@ impl WorkflowRecord<'_> {
     }
 }
 
-/// What every record of a decision begins with.
-pub(crate) fn write_head(line: &mut String, id: &DecisionId, at: Timestamp, asked: Asked<'_>) {
+/// What every record of what somebody asked begins with.
+pub(crate) fn write_head(line: &mut String, kind: &str, id: &DecisionId, at: Timestamp, asked: Asked<'_>) {
     // Writing to a string cannot fail.
-    line.push_str("{\"type\":\"decision\",\"decision_id\":\"");
+    line.push_str("{\"type\":\"");
+    line.push_str(kind);
+    line.push_str("\",\"decision_id\":\"");
     id.push_to(line);
     let _ = write!(line, "\",\"time\":\"{at}\",\"caller\":");
     push_text(line, asked.caller);

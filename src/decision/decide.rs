@@ -175,7 +175,19 @@ impl Decisions {
         Arc::ptr_eq(&self.policies.current(), &answer.bundle) && self.clock.now() < answer.unchanged_until
     }
 
-    fn facts(&self, question: &ReadQuestion<'_>) -> Result<Option<Arc<LiveCase>>, Undecided> {
+    pub(super) fn policies(&self) -> &Policies {
+        &self.policies
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(super) fn next_id(&self) -> DecisionId {
+        self.ids.next()
+    }
+
+    pub(super) fn facts(&self, question: &ReadQuestion<'_>) -> Result<Option<Arc<LiveCase>>, Undecided> {
         if let Some(id) = question.support_request {
             return Ok(self.replica.facts(id)?);
         }

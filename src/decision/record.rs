@@ -24,7 +24,7 @@ impl Decided {
     pub fn record<'a>(&'a self, asked: Asked<'_>, line: &'a mut String) -> Recorded<'a> {
         let answer = &self.answer;
         line.clear();
-        write_head(line, &self.id, self.at, asked);
+        write_head(line, "decision", &self.id, self.at, asked);
         line.push_str(if self.cached { ",\"cached\":true" } else { ",\"cached\":false" });
         line.push_str(&answer.record_tail);
         if let (false, Some(facts)) = (self.cached, &self.facts) {

@@ -26,7 +26,7 @@ use crate::workflow::{Judgement, MayQuestion, Subject, Target};
 pub(super) const REQUEST_ID: header::HeaderName = header::HeaderName::from_static("x-request-id");
 
 /// How often a decision is made anew because its facts changed while it was being recorded.
-const ATTEMPTS: usize = 8;
+pub(super) const ATTEMPTS: usize = 8;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -60,6 +60,9 @@ pub(super) async fn configuration(State(entrance): State<Entrance>, headers: Hea
         "policy_decision_point": base,
         "access_evaluation_endpoint": format!("{base}/access/v1/evaluation"),
         "access_evaluations_endpoint": format!("{base}/access/v1/evaluations"),
+        "search_subject_endpoint": format!("{base}/access/v1/search/subject"),
+        "search_resource_endpoint": format!("{base}/access/v1/search/resource"),
+        "search_action_endpoint": format!("{base}/access/v1/search/action"),
     });
     let cache = HeaderValue::from_static("public, max-age=300");
     let response = ([(header::CONTENT_TYPE, JSON), (header::CACHE_CONTROL, cache)], metadata.to_string());
@@ -205,7 +208,7 @@ impl Entrance {
     }
 
     /// The caller and the body of a decision request that is JSON at least.
-    async fn admitted<B: Received>(&self, headers: &HeaderMap, body: B) -> Result<(Caller, Bytes), Problem> {
+    pub(super) async fn admitted<B: Received>(&self, headers: &HeaderMap, body: B) -> Result<(Caller, Bytes), Problem> {
         let caller = self.caller(headers).await?;
         if !body::is_json(headers) {
             let detail = "the `Content-Type` must be `application/json`";
@@ -251,7 +254,7 @@ impl Entrance {
         headers: &HeaderMap,
         wire: &Evaluation<'_>,
     ) -> Result<(Answered, Option<Ticket>), Problem> {
-        believe_nothing(wire)?;
+        believe_nothing(wire.context.as_ref())?;
         let decided = self.edge.decisions.decide(&read_question(wire)?)?;
         let ticket = self.record(caller, headers, &decided)?;
         Ok((Answered::Read(decided), Some(ticket)))
@@ -263,7 +266,7 @@ impl Entrance {
         headers: &HeaderMap,
         wire: &Evaluation<'_>,
     ) -> Result<(Answered, Option<Ticket>), Problem> {
-        believe_nothing(wire)?;
+        believe_nothing(wire.context.as_ref())?;
         let subject = Subject { kind: &wire.subject.kind, id: &wire.subject.id };
         if !is_about_data(wire) {
             let began = Instant::now();
@@ -297,7 +300,7 @@ impl Entrance {
     }
 
     /// Whether the caller may ask this: settled once per token and bundle for programs, per question for people.
-    async fn may_ask(&self, caller: &Caller, subject: Subject<'_>) -> Result<(), Problem> {
+    pub(super) async fn may_ask(&self, caller: &Caller, subject: Subject<'_>) -> Result<(), Problem> {
         let serial = self.edge.policies.current().serial();
         if self.is_known_to_ask(caller) {
             return Ok(());
@@ -336,8 +339,8 @@ impl Entrance {
 }
 
 /// Facts are not taken from whoever asks (G7).
-fn believe_nothing(wire: &Evaluation<'_>) -> Result<(), Problem> {
-    match wire.context.as_ref().and_then(Context::reserved) {
+pub(super) fn believe_nothing(context: Option<&Context<'_>>) -> Result<(), Problem> {
+    match context.and_then(Context::reserved) {
         Some(key) => Err(Problem::invalid(key, "is a fact of the service's own; callers do not set it")),
         None => Ok(()),
     }
@@ -381,13 +384,13 @@ fn batch_of(answers: &[(Result<Evaluation<'_>, Problem>, Answered)]) -> String {
     json
 }
 
-fn facts_changing() -> Problem {
+pub(super) fn facts_changing() -> Problem {
     Problem::unavailable("facts_changing", "the facts keep changing: ask again").as_decision()
 }
 
 /// The response to a request that asked for decisions. Where there is no answer there is no allow, whatever part of the
 /// house failed (G4).
-fn decided(answer: Result<String, Problem>, mut headers: HeaderMap) -> Response {
+pub(super) fn decided(answer: Result<String, Problem>, mut headers: HeaderMap) -> Response {
     match answer {
         Ok(json) => {
             let id = headers.remove(REQUEST_ID);

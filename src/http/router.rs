@@ -19,7 +19,7 @@ use super::problem::Problem;
 use super::views::PageView;
 use super::{Edge, Entrance, Via};
 use super::{
-    access_requests, audit_log, body, consents, evaluation, explanations, health, page, precise, rest,
+    access_requests, audit_log, body, consents, evaluation, explanations, health, page, precise, rest, search,
     support_requests, tenants,
 };
 use crate::identity::Caller;
@@ -40,6 +40,9 @@ pub(super) fn routes(entrance: Entrance) -> Router {
     let decisions = Router::new()
         .route(EVALUATION, post(evaluation::evaluation))
         .route("/access/v1/evaluations", post(evaluation::evaluations))
+        .route("/access/v1/search/subject", post(search::subjects))
+        .route("/access/v1/search/resource", post(search::resources))
+        .route("/access/v1/search/action", post(search::actions))
         .route("/.well-known/authzen-configuration", get(evaluation::configuration))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz));

@@ -165,6 +165,11 @@ impl Bundle {
         self.index.action(name)
     }
 
+    /// The verbs on diagnostic data that the schema knows, for a support engineer.
+    pub fn verbs(&self) -> impl Iterator<Item = &str> {
+        self.index.verbs()
+    }
+
     /// The action of the workflow; every bundle has them all.
     #[must_use]
     pub fn workflow_action(&self, action: WorkflowAction) -> ActionId {

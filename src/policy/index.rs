@@ -105,6 +105,17 @@ impl Index {
         self.by_name.get(name).copied()
     }
 
+    /// The verbs on diagnostic data.
+    pub(super) fn verbs(&self) -> impl Iterator<Item = &str> {
+        let is_verb = |id: &ActionId| {
+            let kind = self
+                .entry(*id)
+                .and_then(|entry| entry.kind(PrincipalKind::SupportEngineer, ResourceKind::DiagnosticData));
+            kind.is_some()
+        };
+        self.by_name.iter().filter(move |(_, id)| is_verb(id)).map(|(name, _)| name.as_str())
+    }
+
     #[cfg(test)]
     pub(super) fn name_of(&self, action: ActionId) -> &str {
         self.by_name.iter().find(|(_, id)| **id == action).map_or("", |(name, _)| name)

@@ -2,6 +2,7 @@
 
 mod batch;
 mod questions;
+mod search;
 mod transport;
 
 use serde_json::{Value, json};

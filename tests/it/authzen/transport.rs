@@ -51,6 +51,9 @@ async fn the_metadata_names_the_endpoints() {
         "policy_decision_point": url,
         "access_evaluation_endpoint": format!("{url}/access/v1/evaluation"),
         "access_evaluations_endpoint": format!("{url}/access/v1/evaluations"),
+        "search_subject_endpoint": format!("{url}/access/v1/search/subject"),
+        "search_resource_endpoint": format!("{url}/access/v1/search/resource"),
+        "search_action_endpoint": format!("{url}/access/v1/search/action"),
     });
     assert_eq!((reply.status, reply.json), (200, expected));
     let house = House::start_with("server.public_url = \"https://pdp.example/base/\"").await;

@@ -3,9 +3,12 @@
 use http::Method;
 
 /// The routes that observers walk through. A route that is not listed here fails `every_route_is_observed`.
-pub const KNOWN: [&str; 23] = [
+pub const KNOWN: [&str; 26] = [
     "/access/v1/evaluation",
     "/access/v1/evaluations",
+    "/access/v1/search/subject",
+    "/access/v1/search/resource",
+    "/access/v1/search/action",
     "/.well-known/authzen-configuration",
     "/healthz",
     "/readyz",
