@@ -172,7 +172,9 @@ impl Accept {
             .timer(TokioTimer::new())
             .header_read_timeout(self.read_timeout)
             .max_buf_size(MAX_HEAD_BYTES)
-            .pipeline_flush(true);
+            // Head and body in one piece. Not by gathering the answers to what was asked ahead: a client that asks on and
+            // does not read would have them pile up here.
+            .writev(false);
         server
             .http2()
             .timer(TokioTimer::new())

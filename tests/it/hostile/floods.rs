@@ -1,12 +1,14 @@
 //! Floods against the real program: its memory stays within bounds, and whoever asks politely is answered.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use http::Method;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinHandle;
 
 use crate::support::effort::effort;
 use crate::support::process::{Sidecar, Site};
@@ -18,6 +20,8 @@ const SETTINGS: &str = "server.max_connections = 200\nserver.read_timeout_ms = 2
 /// So much more memory than at its start may the program take, in KiB. What the settings above allow is about half of it:
 /// 200 heads of 64 KiB, 4 MiB of bodies and what is made of them.
 const BOUND_KIB: u64 = 96 * 1024;
+/// One client's answers may take so much, in KiB: those to the requests that are read at once, and what they are made of.
+const UNREAD_KIB: u64 = 4 * 1024;
 /// So many clients hold on at once, more than are let in. The others wait outside, or hung up.
 const AT_ONCE: usize = 400;
 
@@ -72,8 +76,12 @@ impl Flooded {
         assert!(grown_kib <= BOUND_KIB, "{flood}: {grown_kib} KiB more than at the start");
     }
 
+    fn address(&self) -> SocketAddr {
+        self.sidecar.url.strip_prefix("http://").unwrap().parse().unwrap()
+    }
+
     async fn connect(&self) -> TcpStream {
-        TcpStream::connect(self.sidecar.url.strip_prefix("http://").unwrap()).await.unwrap()
+        TcpStream::connect(self.address()).await.unwrap()
     }
 
     /// Many clients say this and never read; the last of them hold on until the end.
@@ -223,26 +231,63 @@ async fn tokens_keys_and_questions_take_bounded_memory() {
     drop(flooded.site);
 }
 
+/// A client that has said all this, or as much as is taken of it, and reads nothing: little fits in between.
+async fn never_reads(address: SocketAddr, bytes: Vec<u8>) -> JoinHandle<TcpStream> {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let mut stream = socket.connect(address).await.unwrap();
+    tokio::spawn(async move {
+        // It is cut off at last.
+        let _ = stream.write_all(&bytes).await;
+        stream
+    })
+}
+
+/// Somebody who comes now is answered, once there is a place.
+async fn lets_in(address: SocketAddr, path: &str) {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(&request("GET", path, &[("connection", "close")], "")).await.unwrap();
+    let mut answer = String::new();
+    let answered = tokio::time::timeout(Duration::from_secs(30), stream.read_to_string(&mut answer)).await;
+    answered.expect("the places stay taken").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[tokio::test]
+async fn answers_that_nobody_reads_do_not_pile_up() {
+    let settings =
+        SETTINGS.replace("connections = 200", "connections = 1") + "\nserver.metrics_listen = \"127.0.0.1:0\"";
+    let mut flooded = Flooded::start_with(&settings).await;
+    let serving: serde_json::Value = serde_json::from_str(&flooded.sidecar.wait_for_line("\"serving\"")).unwrap();
+    let metrics = serving["metrics"].as_str().unwrap().parse().unwrap();
+    // Short requests with long answers, and with answers that are a head alone.
+    let scrapes = request("GET", "/metrics", &[], "").repeat(5_000);
+    let heads = request("HEAD", "/healthz", &[], "").repeat(200_000);
+    for (path, address, bytes) in [("/metrics", metrics, scrapes), ("/healthz", flooded.address(), heads)] {
+        let before_kib = flooded.memory_kib("VmHWM");
+        let _unread = never_reads(address, bytes).await;
+        // There is one place: it is free once all of that has been worked on, or given up.
+        lets_in(address, path).await;
+        let grown_kib = flooded.memory_kib("VmHWM") - before_kib;
+        println!("{path}: {grown_kib} KiB");
+        assert!(grown_kib < UNREAD_KIB, "{path}: {grown_kib} KiB of answers that nobody reads");
+    }
+}
+
 #[tokio::test]
 async fn who_never_reads_is_cut_off_and_keeps_nobody_out() {
-    let flooded = Flooded::start_with(&SETTINGS.replace("= 200", "= 2")).await;
+    let flooded = Flooded::start_with(&SETTINGS.replace("connections = 200", "connections = 2")).await;
     let mut batch = question("vendor/ada", "read", "fabrikam/signInLogs", "SR-1");
     batch["evaluations"] = vec![json!({}); 1_000].into();
     let authorization = flooded.authorization();
     let asking = request("POST", "/access/v1/evaluations", &[("authorization", &authorization)], &batch.to_string());
-    let address = flooded.sidecar.url.strip_prefix("http://").unwrap().parse().unwrap();
-    let mut streams = Vec::new();
+    let mut unread = Vec::new();
     for _ in 0..2 {
-        let socket = TcpSocket::new_v4().unwrap();
-        // Little fits in between: there are megabytes of answers, and none is taken.
-        socket.set_recv_buffer_size(4_096).unwrap();
-        let mut stream = socket.connect(address).await.unwrap();
-        stream.write_all(&asking.repeat(15)).await.unwrap();
-        streams.push(stream);
+        unread.push(never_reads(flooded.address(), asking.repeat(15)).await);
     }
-    // All places are taken by clients that do not read.
+    // All places are taken by clients that do not read megabytes of answers. Who comes now has no connection yet.
+    lets_in(flooded.address(), "/healthz").await;
     flooded.held("answers that nobody reads").await;
-    drop(streams);
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! Limits one by one: what a client is told that comes up against one, and that it harms nobody else.
 
+use std::time::Duration;
+
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpSocket;
 
@@ -69,4 +71,56 @@ async fn large_bodies_wait_for_room_and_small_ones_do_not() {
     assert!(refused.status == 200 || refused.problem() == (503, "no_room", ""), "{refused:?}");
     assert!(greedy.rest().await.contains("\"code\":\"body_too_slow\""));
     assert_eq!(tooling.post("/access/v1/evaluation", &large).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_head_is_read_to_its_limit_and_no_further() {
+    let house = House::start().await;
+    for (bytes, expected) in [(60 * 1024, "HTTP/1.1 200 "), (65 * 1024, "HTTP/1.1 431 ")] {
+        let long = "y".repeat(bytes);
+        let head = request("GET", "/healthz", &[("connection", "close"), ("x", &long)], "");
+        let answer = Connection::to(&house).await.send(&head).await.rest().await;
+        assert!(answer.starts_with(expected), "{bytes} bytes: {answer}");
+    }
+    house.is_well().await;
+}
+
+/// What is sent ahead is answered in its order, also by a service that waits for its client to read.
+#[tokio::test]
+async fn who_asks_ahead_and_reads_late_gets_every_answer() {
+    let house = House::start().await;
+    let authorization = format!("Bearer {}", house.tooling().token());
+    let mut batch = question("vendor/ada", "read", "fabrikam/signInLogs", "SR-1");
+    batch["evaluations"] = vec![serde_json::json!({}); 500].into();
+    let batch = batch.to_string();
+    let asking = move |id: usize| {
+        let id = id.to_string();
+        let headers = [("authorization", authorization.as_str()), ("x-request-id", &id)];
+        let batch = request("POST", "/access/v1/evaluations", &headers, &batch);
+        [batch, request("HEAD", "/healthz", &[], "")].concat()
+    };
+    let socket = TcpSocket::new_v4().unwrap();
+    // Little fits in between.
+    socket.set_recv_buffer_size(4_096).unwrap();
+    let (mut reading, mut writing) = socket.connect(house.app().address()).await.unwrap().into_split();
+    let sent = tokio::spawn(async move {
+        for id in 0..40 {
+            writing.write_all(&asking(id)).await.unwrap();
+        }
+        writing.write_all(&request("GET", "/healthz", &[("connection", "close")], "")).await.unwrap();
+        writing
+    });
+    // The first answer is larger than what fits in between: from now on the service has to wait.
+    while house.records().len() < 500 {
+        tokio::task::yield_now().await;
+    }
+    let mut answers = Vec::new();
+    tokio::time::timeout(Duration::from_secs(60), reading.read_to_end(&mut answers)).await.expect("no end").unwrap();
+    sent.await.unwrap();
+    let answers = String::from_utf8(answers).unwrap();
+    let ids: Vec<usize> =
+        answers.lines().filter_map(|line| line.strip_prefix("x-request-id: ")).map(|id| id.parse().unwrap()).collect();
+    assert_eq!(ids, (0..40).collect::<Vec<_>>());
+    assert_eq!(answers.matches("HTTP/1.1 200 OK\r\n").count(), 2 * 40 + 1);
+    assert_eq!(answers.matches("\"decision\":false").count(), 40 * 500);
 }
