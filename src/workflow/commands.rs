@@ -108,20 +108,22 @@ impl Workflow {
             }
             let before = self.store.tenant(id.clone()).await?;
             check_version(precise.if_match, before.as_ref().map_or(0, |before| before.value.version))?;
-            if let Some(before) = before.as_ref().filter(|before| before.value.display_name == display_name) {
-                return Ok(Answered { rendered: render(&before.value, false), replayed: false });
-            }
-            let version = before.as_ref().map_or(1, |before| before.value.version + 1);
+            let unchanged = before.as_ref().filter(|before| before.value.display_name == display_name);
+            let version = before.as_ref().map_or(0, |before| before.value.version) + u32::from(unchanged.is_none());
             let tenant = Tenant { id: id.clone(), display_name: display_name.to_owned(), version };
             let rendered = render(&tenant, before.is_none());
             let object = Object::Tenant(tenant);
             let at = self.clock.now();
-            let revision = before.map(|before| before.revision);
+            // Also where nothing changes: the answer is remembered, and what it tells of may be another call's change that
+            // is not yet in force.
             let mut commit = Commit {
                 txn_id: txn_id(),
                 at,
-                preconditions: vec![Precondition { key: object.key(), revision }],
-                writes: vec![Write(object)],
+                preconditions: vec![Precondition {
+                    key: object.key(),
+                    revision: before.as_ref().map(|before| before.revision),
+                }],
+                writes: if unchanged.is_some() { Vec::new() } else { vec![Write(object)] },
                 activities: Vec::new(),
             };
             if let Some(once) = precise.once {

@@ -84,6 +84,22 @@ async fn every_command_can_be_sent_again() {
 }
 
 #[tokio::test]
+async fn a_call_that_changed_nothing_is_remembered_too() {
+    let house = House::start().await;
+    let put = async |key: &str, name: &str| {
+        keyed(&house.ticketing(), key).put("/v1/tenants/contoso", &json!({ "display_name": name })).await
+    };
+    let unchanged = put("k1", "Contoso").await;
+    is(&unchanged, 200);
+    let renamed = put("k2", "Contoso Group").await;
+    assert_ne!((renamed.status, renamed.header("etag")), (200, unchanged.header("etag")));
+    // It is no new wish to give the tenant its old name.
+    is_replay(&put("k1", "Contoso").await, &unchanged);
+    let now = put("k3", "Contoso Group").await;
+    assert_eq!((now.header("etag"), &now.text), (renamed.header("etag"), &renamed.text));
+}
+
+#[tokio::test]
 async fn a_key_belongs_to_one_request_and_one_caller() {
     let house = House::start().await;
     let (contosos, fabrikams) = house.asked().await;
