@@ -37,6 +37,9 @@ const GROUPS: [(Observed, Other, &str); 8] = [
     (Observed::ResourceTenant, Other::Rejects, "the support request tenant rejected"),
 ];
 
+/// The group whose first cases allow a read of the resource tenant's data, to be looked at by the support request tenant.
+const BOTH_APPROVED: usize = 2;
+
 /// The units of each group.
 pub(crate) struct Units(Vec<Vec<Unit>>);
 
@@ -89,6 +92,7 @@ fn may_five(unit: &Unit, action: &str, kind: &str, id: &str) -> String {
 pub(crate) fn rows(stage: &mut Stage, units: &Units) -> Vec<Row> {
     let mut rows = controls(units.of(0));
     rows.extend(not_found(stage, units.of(0)));
+    rows.extend(explanations(stage, units.of(BOTH_APPROVED)));
     rows.extend(the_other_tenant(units));
     rows
 }
@@ -162,6 +166,28 @@ fn not_found(stage: &mut Stage, units: &[Unit]) -> Vec<Row> {
         });
     }
     rows
+}
+
+/// Decisions that are not the caller's to know of: the other tenant's of the same case, and those of tenants that they have
+/// nothing to do with. Half of them are allowed reads, which their own tenant is told of.
+fn explanations(stage: &mut Stage, units: &[Unit]) -> Vec<Row> {
+    let asks = |unit: &Unit, id: &str| get(&format!("/v1/decisions/{id}/explanation"), &unit.admin);
+    let others = requests(units, |unit, case| asks(unit, &case.read));
+    let neighbours = units.iter().cycle().skip(1);
+    let strangers = units.iter().zip(neighbours).map(|(unit, neighbour)| {
+        let reads = neighbour.cases.iter().map(|case| asks(unit, &case.read));
+        reads.collect()
+    });
+    let strangers = strangers.collect();
+    [("the other tenant's", others), ("a stranger's", strangers)]
+        .into_iter()
+        .map(|(whose, theirs)| Row {
+            name: format!("absent or not yours: GET explanation, {whose}"),
+            ours: requests(units, |unit, _| asks(unit, &format!("{}{}", stage.name(), stage.name()))),
+            theirs,
+            kind: Kind::Alike,
+        })
+        .collect()
 }
 
 /// What an administrator looks at, and tries where it changes nothing.

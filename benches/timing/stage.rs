@@ -51,6 +51,8 @@ pub(crate) struct Case {
     /// The consent of the observed tenant, and that of the other one.
     pub(crate) own: String,
     pub(crate) others: String,
+    /// The decision on the engineer's read of the resource tenant's data: allowed where both have approved.
+    pub(crate) read: String,
 }
 
 /// How many cases each pair of tenants has: the observed tenant approves the first and leaves the second waiting.
@@ -114,7 +116,7 @@ impl Stage {
         };
         let mut cases = Vec::new();
         for nth in 0..CASES {
-            let case = self.case(&ticketing, &tenant, &resource_tenant, [own_admin, others_admin])?;
+            let mut case = self.case(&ticketing, &tenant, &resource_tenant, [own_admin, others_admin])?;
             for (command, does) in [
                 ("approve", matches!(other, Other::Approves | Other::ApprovesAndRevokes)),
                 ("reject", other == Other::Rejects),
@@ -127,6 +129,7 @@ impl Stage {
             if nth == 0 {
                 self.tell("POST", own_admin, &format!("/v1/consents/{}/approve", case.own), &json!({}))?;
             }
+            case.read = self.read(&case.support_request, &resource_tenant)?;
             cases.push(case);
         }
         let nobody = self.token(own_tenant, "nobody", None, None)?;
@@ -159,7 +162,19 @@ impl Stage {
             Ok(list.pointer("/items/0/id").and_then(Value::as_str).ok_or("no consent")?.to_owned())
         };
         let [own, others] = admins.map(&mut newest);
-        Ok(Case { support_request, access_request, own: own?, others: others? })
+        Ok(Case { support_request, access_request, own: own?, others: others?, read: String::new() })
+    }
+
+    /// The engineer's tooling asks; gives the decision's id.
+    fn read(&mut self, support_request: &str, resource_tenant: &str) -> Result<String, Failure> {
+        let tooling = self.token("vendor", "tooling", None, Some("Decisions.Evaluate"))?;
+        let question = json!({
+            "subject": { "type": "SupportEngineer", "id": "vendor/ada" }, "action": { "name": "read" },
+            "resource": { "type": "DiagnosticData", "id": format!("{resource_tenant}/signInLogs") },
+            "context": { "support_request": support_request },
+        });
+        let answer = self.tell("POST", &tooling, "/access/v1/evaluation", &question)?;
+        Ok(answer.pointer("/context/decision_id").and_then(Value::as_str).ok_or("no decision")?.to_owned())
     }
 
     /// A token, good for the whole run.
@@ -171,7 +186,7 @@ impl Stage {
             object: object.to_owned(),
             roles: role.and_then(|role| self.roles.by_name(role)).cloned().into_iter().collect(),
             app_roles: app_role.map(str::parse).transpose()?.into_iter().collect(),
-            service: object == "ticketing",
+            service: ["ticketing", "tooling"].contains(&object),
             issued_at: SystemClock::new().now(),
             lifetime_s: 3_600,
         })?)
