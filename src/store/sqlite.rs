@@ -84,6 +84,8 @@ impl SqliteStore {
         let found = schema::check(&connection, &name, migrations)?;
         file::refuse_torn(&connection, path).map_err(|trouble| trouble.reading(&name))?;
         file::make_durable(&connection).map_err(|trouble| trouble.reading(&name))?;
+        // What a process that was killed had not synced yet is in the journal, and nobody may be told of it before it stays.
+        file::write_journal_again(path).map_err(|trouble| trouble.reading(&name))?;
         let epoch = schema::migrate(&mut connection, &name, found, migrations)?;
         let (oldest, head) = writer::kept_range(&connection).map_err(|trouble| trouble.reading(&name))?;
         let last_commit_at = writer::last_commit_at(&connection).map_err(|trouble| trouble.reading(&name))?;

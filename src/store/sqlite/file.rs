@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -24,6 +24,9 @@ const CHECKPOINT_PAGES: i64 = 4_000;
 
 /// For how long a connection waits for another one of this process, such as one that recovers the journal.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The journal is written again in pieces of so many bytes.
+const PIECE_BYTES: usize = 256 * 1024;
 
 /// Every statement of the writer, or of a reader, stays prepared.
 const PREPARED_STATEMENTS: usize = 64;
@@ -134,15 +137,26 @@ pub(super) fn make_durable(connection: &Connection) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// Brings the whole journal into the file, onto the disk, and empties it there too: what is left of it must not be
-/// replayed over the newer file.
-pub(super) fn write_through(connection: &Connection, path: &Path) -> Result<(), Trouble> {
-    let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0))?;
-    if busy != 0 {
-        return Err(Trouble::Unstorable("a long read keeps the journal from being written again".to_owned()));
-    }
-    let synced = File::open(beside(path, "-wal")).and_then(|journal| journal.sync_all());
-    synced.map_err(|error| Trouble::Unstorable(format!("its journal cannot be synced: {error}")))
+/// Writes the journal, if there is one, once more as it is, and onto the disk: what a sync failed to bring there the system
+/// holds for written, and no later sync makes up for that; what is written again, a sync covers again. At each moment the
+/// disk keeps what it had, since nothing else is put in its place.
+pub(super) fn write_journal_again(path: &Path) -> Result<(), Trouble> {
+    let again = || {
+        let journal = match OpenOptions::new().read(true).write(true).open(beside(path, "-wal")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            opened => opened?,
+        };
+        let mut piece = vec![0; PIECE_BYTES];
+        let mut at = 0;
+        loop {
+            let read = journal.read_at(&mut piece, at)?;
+            let Some(read) = piece.get(..read).filter(|read| !read.is_empty()) else { break };
+            journal.write_all_at(read, at)?;
+            at += read.len() as u64;
+        }
+        if at > 0 { journal.sync_all() } else { Ok(()) }
+    };
+    again().map_err(|error: io::Error| Trouble::Unstorable(format!("its journal cannot be written again: {error}")))
 }
 
 /// Opens a connection that can only read.

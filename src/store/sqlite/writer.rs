@@ -232,9 +232,8 @@ impl Writer {
             return Err(Trouble::Damaged(format!("change {} is gone, the last one is {}", known.0, found.0)));
         }
         if found > known {
-            // It is in the journal, but its sync failed, and a later sync does not make up for that: what the kernel could
-            // not write it holds for written. So it is written once more, into the file.
-            file::write_through(&connection, &self.path)?;
+            // It is in the journal, but its sync failed.
+            file::write_journal_again(&self.path)?;
         }
         self.head.send_if_modified(|head| std::mem::replace(head, found) != found);
         Ok(connection)

@@ -20,7 +20,7 @@ const SECTOR: usize = 512;
 pub fn traced(command: &Command, to: &Path, fault: Option<&str>) -> Command {
     let mut traced = Command::new("strace");
     // `-D`: the program stays our child, which can be told to stop and is killed when a test ends.
-    traced.args(["-D", "-f", "-q", "-y", "-s", "16777216", "-e", "signal=none", "-e", CALLS, "-o"]).arg(to);
+    traced.args(["-D", "-f", "-q", "-y", "-s", "16777216", "-e", "signal=KILL", "-e", CALLS, "-o"]).arg(to);
     if let Some(fault) = fault {
         traced.args(["-e", &format!("inject={fault}")]);
     }
@@ -59,7 +59,7 @@ pub enum Did {
 pub fn read(trace: &Path, process: u32) -> Vec<Call> {
     let process = process.to_string();
     let is_end = |line: &str| {
-        line.split_once(' ').is_some_and(|(pid, what)| pid == process && what.trim_start().starts_with("+++ exited"))
+        line.split_once(' ').is_some_and(|(pid, what)| pid == process && what.trim_start().starts_with("+++ "))
     };
     let text = loop {
         let text = String::from_utf8_lossy(&std::fs::read(trace).unwrap()).into_owned();
