@@ -46,7 +46,7 @@ async fn run(mode: &str, cases: u64, fault: Option<&str>) -> Run {
 
 /// The same; then the summary of another case is changed so often, and a last case is worked on.
 async fn run_with(mode: &str, cases: u64, summaries: u64, fault: Option<&str>) -> Run {
-    let site = Site::new(&format!("decision_log.mode = \"{mode}\""));
+    let site = Site::within(in_memory(), &format!("decision_log.mode = \"{mode}\""));
     let trace = site.file("trace");
     let mut sidecar = Sidecar::spawn(traced(&site.command(&["serve", "--config", "consentry.toml"]), &trace, fault));
     let people = People::of(&site, &sidecar);
@@ -236,11 +236,15 @@ fn objects_after(commits: &[Value]) -> BTreeMap<String, Value> {
     objects
 }
 
+/// A folder in memory, where there is a file system for it: what a power cut leaves is told by the trace, not by the disk.
+fn in_memory() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap()
+}
+
 /// Lays the files of a disk out in a new folder.
 fn lay_out(files: &BTreeMap<&Path, Vec<u8>>, names: &[&str]) -> tempfile::TempDir {
-    // In memory, where there is a file system for it: what is laid out here is never cut again.
-    let memory = Path::new("/dev/shm");
-    let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+    let folder = in_memory();
     for (path, bytes) in files {
         let name = path.file_name().unwrap().to_str().unwrap();
         if names.contains(&name) {

@@ -29,7 +29,11 @@ pub struct Site {
 impl Site {
     /// A folder with the harness's settings and more of them.
     pub fn new(more: &str) -> Self {
-        let folder = TempDir::new().unwrap();
+        Self::within(TempDir::new().unwrap(), more)
+    }
+
+    /// The same, in this folder.
+    pub fn within(folder: TempDir, more: &str) -> Self {
         let key = Arc::new(DevelopmentKey::generate().unwrap());
         std::fs::write(folder.path().join("jwks.json"), key.jwks()).unwrap();
         let site = Self { folder, key };
