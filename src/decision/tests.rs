@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use super::*;
 use crate::audit::DecisionIds;
-use crate::clock::{Clock as _, ManualClock};
+use crate::clock::{Clock, ManualClock};
 use crate::effort::{effort, random};
 use crate::model::{
     AccessRequest, CategorySet, Consent, ConsentStatus, Part, Scope, SubmittedIn, SupportRequest, Timestamp,
@@ -255,20 +257,78 @@ fn a_remembered_answer_is_what_the_policies_would_say_now() {
     assert!(held > 200 && no_longer_held > 200 && denied_by_failure > 0, "looked at too little");
 }
 
+/// What lets ada read fabrikam's logs under `SR-1` for five milliseconds.
+fn granting(rng: &mut fastrand::Rng, now: Timestamp) -> Vec<Object> {
+    let mut case = support_request(rng, 1);
+    (case.open, case.assignee) = (true, Some("vendor/ada".parse().unwrap()));
+    let mut request = access_request(rng, 1, now);
+    for consent in request.consents_mut() {
+        consent.status = ConsentStatus::Approved;
+        consent.scope = Scope { categories: CategorySet::ALL, until: Some(now.plus_millis(5)) };
+    }
+    vec![Object::SupportRequest(case), Object::AccessRequest(request)]
+}
+
+/// A clock at which a change is taken in, the next time that somebody looks at it.
+#[derive(Debug)]
+struct Interrupting {
+    clock: ManualClock,
+    replica: Arc<Replica>,
+    change: Mutex<Option<Change>>,
+}
+
+impl Clock for Interrupting {
+    fn now(&self) -> Timestamp {
+        if let Some(change) = self.change.lock().take() {
+            self.replica.follow_by_hand(change);
+        }
+        self.clock.now()
+    }
+}
+
+#[test]
+fn a_picture_that_may_be_out_of_date_answers_nothing_whatever_is_asked_of_it() {
+    let policies = Arc::new(Policies::new(bundle("")));
+    let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_000)));
+    let decisions = Decisions::new(policies, Arc::new(Replica::new()), clock, Arc::new(DecisionIds::new()), 10);
+    for support_request in [Some("SR-1".to_owned()), None] {
+        let words = ("vendor/ada", "read", "fabrikam/signInLogs".to_owned(), support_request);
+        assert!(decisions.decide(&question(&words)).is_err(), "{words:?}");
+    }
+}
+
+#[test]
+fn a_change_in_the_midst_of_a_decision_is_noticed() {
+    let mut rng = fastrand::Rng::with_seed(1);
+    let words = ("vendor/ada", "read", "fabrikam/signInLogs".to_owned(), Some("SR-1".to_owned()));
+    let question = question(&words);
+    let replica = Arc::new(Replica::new());
+    let now = Timestamp::from_millis(1_000);
+    let change =
+        |seq, objects: Vec<Object>| Change { seq: Seq(seq), at: now, writes: objects.into_iter().map(Write).collect() };
+    replica.follow_by_hand(change(1, granting(&mut rng, now)));
+    let clock = Interrupting { clock: ManualClock::at(now), replica: Arc::clone(&replica), change: Mutex::new(None) };
+    let clock = Arc::new(clock);
+    let policies = Arc::new(Policies::new(bundle("")));
+    let decisions =
+        Decisions::new(policies, replica, Arc::clone(&clock) as Arc<dyn Clock>, Arc::new(DecisionIds::new()), 10);
+    decisions.remember(&question, &decisions.decide(&question).unwrap());
+    assert!(decisions.plainly_holds(&decisions.decide(&question).unwrap()));
+    let mut closed = support_request(&mut rng, 1);
+    closed.open = false;
+    *clock.change.lock() = Some(change(2, vec![Object::SupportRequest(closed)]));
+    let decided = decisions.decide(&question).unwrap();
+    assert!(decided.cached && decided.answer.allowed, "it was remembered of what was before");
+    assert!(!decisions.plainly_holds(&decided) && !decisions.still_holds(&question, &decided));
+}
+
 #[test]
 fn an_allow_holds_until_anything_that_it_rests_on_changes() {
     let mut rng = fastrand::Rng::with_seed(1);
     let words = ("vendor/ada", "read", "fabrikam/signInLogs".to_owned(), Some("SR-1".to_owned()));
     let question = question(&words);
     let granted = |twins: &mut Twins, rng: &mut fastrand::Rng| {
-        let mut case = support_request(rng, 1);
-        (case.open, case.assignee) = (true, Some("vendor/ada".parse().unwrap()));
-        let mut request = access_request(rng, 1, twins.clock.now());
-        for consent in request.consents_mut() {
-            consent.status = ConsentStatus::Approved;
-            consent.scope = Scope { categories: CategorySet::ALL, until: Some(twins.clock.now().plus_millis(5)) };
-        }
-        twins.change(vec![Object::SupportRequest(case), Object::AccessRequest(request)]);
+        twins.change(granting(rng, twins.clock.now()));
         let found = twins.remembering.decide(&question).unwrap();
         assert!(!twins.remembering.plainly_holds(&found), "it is to be kept");
         twins.remembering.remember(&question, &found);
