@@ -1,11 +1,9 @@
 //! Answers: allowed or not, by which policies, and for a denial a reason that tooling can act on.
 
-use std::sync::Arc;
-
 use serde::Serialize;
 
 use crate::model::{AccessRequestId, ConsentId, TenantId, Timestamp};
-use crate::policy::{Bundle, Effect, PolicyInfo, Verdict};
+use crate::policy::{Bundle, Effect, PolicyInfo, PolicyVersion, Verdict};
 use crate::store::Seq;
 
 /// A policy that made the answer what it is.
@@ -40,8 +38,10 @@ pub struct Answer {
     pub reason: Reason,
     /// The determining policies, the first of them giving the reason.
     pub policies: Vec<PolicyRef>,
-    /// The bundle that was asked.
-    pub bundle: Arc<Bundle>,
+    /// The serial number of the bundle that was asked. Not the bundle: it would stay for as long as one of its answers.
+    pub policy_serial: u64,
+    /// That bundle's version.
+    pub policy_version: PolicyVersion,
     /// The state of the facts that it was asked about.
     pub facts_revision: Seq,
     /// The access request under which it is allowed, if it is one.

@@ -40,7 +40,7 @@ impl AnswerCache {
         &self,
         question: &ReadQuestion<'_>,
         facts: Seq,
-        bundle: &Arc<Bundle>,
+        bundle: &Bundle,
         now: Timestamp,
     ) -> Option<Arc<Answer>> {
         let answers = self.answers.as_ref()?;
@@ -50,7 +50,7 @@ impl AnswerCache {
         });
         let holds = |answer: &Arc<Answer>| {
             answer.facts_revision == facts
-                && Arc::ptr_eq(&answer.bundle, bundle)
+                && answer.policy_serial == bundle.serial()
                 && answer.evaluated_at <= now
                 && now < answer.unchanged_until
         };

@@ -172,7 +172,7 @@ impl Decisions {
 
     /// Whether the policies are those that were asked, and every end time lies ahead.
     fn rests_hold(&self, answer: &Answer) -> bool {
-        Arc::ptr_eq(&self.policies.current(), &answer.bundle) && self.clock.now() < answer.unchanged_until
+        self.policies.current().serial() == answer.policy_serial && self.clock.now() < answer.unchanged_until
     }
 
     pub(super) fn policies(&self) -> &Policies {
@@ -199,7 +199,7 @@ impl Decisions {
 /// Asks the policies. The flag tells whether the answer may be kept: errors are not, nor what depends on the clock in a
 /// way that cannot be bounded (G2).
 fn evaluate(
-    bundle: &Arc<Bundle>,
+    bundle: &Bundle,
     question: &ReadQuestion<'_>,
     facts: Option<&LiveCase>,
     now: Timestamp,
@@ -223,7 +223,8 @@ fn evaluate(
         context_tail: context_tail(&reason, &policies, bundle, told_revision),
         reason,
         policies,
-        bundle: Arc::clone(bundle),
+        policy_serial: bundle.serial(),
+        policy_version: bundle.version().clone(),
         facts_revision: revision,
         access_request: used.map(|used| used.id.clone()),
         consents: used.into_iter().flat_map(AccessFacts::consents).map(|consent| consent.id.clone()).collect(),

@@ -76,7 +76,7 @@ pub(super) fn record_tail(question: &ReadQuestion<'_>, answer: &Answer, determin
         read: answer.is_read,
         code: &answer.reason.code,
         policies: determining,
-        policy_version: answer.bundle.version().as_str(),
+        policy_version: answer.policy_version.as_str(),
         facts_revision: answer.facts_revision.0,
         access_request: answer.access_request.as_ref().map(crate::model::AccessRequestId::as_str),
         consents: answer.consents.iter().map(crate::model::ConsentId::as_str).collect(),

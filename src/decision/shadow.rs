@@ -295,7 +295,7 @@ impl ShadowAnswer {
             allowed: answer.allowed,
             code: answer.reason.code.clone(),
             because: answer.policies.iter().map(|policy| policy.id.clone()).collect(),
-            policy_version: answer.bundle.version().to_string(),
+            policy_version: answer.policy_version.to_string(),
         }
     }
 }
@@ -310,12 +310,13 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 
-    fn answer(bundle: &Arc<Bundle>) -> Arc<Answer> {
+    fn answer(bundle: &Bundle) -> Arc<Answer> {
         Arc::new(Answer {
             allowed: false,
             reason: reason_of(bundle, &Verdict::default()),
             policies: Vec::new(),
-            bundle: Arc::clone(bundle),
+            policy_serial: bundle.serial(),
+            policy_version: bundle.version().clone(),
             facts_revision: Seq(0),
             access_request: None,
             consents: Vec::new(),

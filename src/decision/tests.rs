@@ -204,10 +204,10 @@ impl Twins {
 #[track_caller]
 fn assert_same(words: &Words, ours: &Decided, fresh: &Decided) {
     let told = |decided: &Decided| {
-        let Answer { allowed, reason, policies, bundle, facts_revision, access_request, consents, .. } =
+        let Answer { allowed, reason, policies, policy_serial, facts_revision, access_request, consents, .. } =
             &*decided.answer;
         let (access_request, consents) = (access_request.clone(), consents.clone());
-        (*allowed, reason.clone(), policies.clone(), bundle.serial(), *facts_revision, access_request, consents)
+        (*allowed, reason.clone(), policies.clone(), *policy_serial, *facts_revision, access_request, consents)
     };
     assert_eq!(told(ours), told(fresh), "{words:?} at {:?}, found at {:?}", fresh.at, ours.answer.evaluated_at);
 }
@@ -295,6 +295,19 @@ fn a_picture_that_may_be_out_of_date_answers_nothing_whatever_is_asked_of_it() {
         let words = ("vendor/ada", "read", "fabrikam/signInLogs".to_owned(), support_request);
         assert!(decisions.decide(&question(&words)).is_err(), "{words:?}");
     }
+}
+
+#[test]
+fn a_bundle_does_not_outlive_its_reign_in_the_answers_that_it_gave() {
+    let mut twins = Twins::new();
+    twins.change(Vec::new());
+    let words = ("vendor/ada", "read", "fabrikam/signInLogs".to_owned(), Some("SR-1".to_owned()));
+    let question = question(&words);
+    twins.remembering.remember(&question, &twins.remembering.decide(&question).unwrap());
+    assert!(twins.remembering.decide(&question).unwrap().cached);
+    let before = Arc::downgrade(&twins.policies.current());
+    twins.policies.replace(bundle(""));
+    assert!(before.upgrade().is_none());
 }
 
 #[test]
