@@ -290,6 +290,7 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Consent, Part, SubmittedIn, Timestamp};
 
     #[test]
     fn what_cannot_be_vouched_for_has_a_word_for_programs() {
@@ -297,5 +298,55 @@ mod tests {
         assert_eq!(replica.fresh().map_err(|why| why.code()), Err("bootstrapping"));
         replica.stop(NotFresh::Lost("the store is gone".to_owned()));
         assert_eq!(replica.fresh().map_err(|why| why.code()), Err("replica_behind"));
+    }
+
+    #[test]
+    fn a_picture_is_used_from_its_start_to_its_stop() {
+        let replica = Replica::new();
+        let usable = || (replica.fresh().is_ok(), replica.facts("SR-1").is_ok(), replica.at_rest().is_some());
+        assert_eq!(usable(), (false, false, false));
+        replica.start(Seq(1));
+        assert_eq!(usable(), (true, true, true));
+        replica.stop(NotFresh::Lost("the store is gone".to_owned()));
+        assert_eq!(usable(), (false, false, false));
+        replica.start(Seq(2));
+        assert_eq!(usable(), (true, true, true));
+        replica.begun.store(3, Ordering::SeqCst);
+        assert_eq!(usable(), (true, true, false), "a commit is being taken in");
+    }
+
+    #[test]
+    fn a_case_of_a_snapshot_has_the_revision_of_its_newest_part() {
+        let replica = Replica::new();
+        let opened = SupportRequest {
+            id: "SR-1".parse().unwrap(),
+            number: String::new(),
+            summary: String::new(),
+            tenant: "contoso".parse().unwrap(),
+            submitted_in: SubmittedIn::OtherPortal,
+            advanced_diagnostic_information: false,
+            assignee: None,
+            open: true,
+            opened_at: Timestamp::from_millis(0),
+            closed_at: None,
+            version: 1,
+        };
+        let asked = AccessRequest {
+            id: "ar-1".parse().unwrap(),
+            support_request: opened.id.clone(),
+            resource_tenant: opened.tenant.clone(),
+            requested_by: "vendor/ada".parse().unwrap(),
+            reason: String::new(),
+            created_at: Timestamp::from_millis(0),
+            resource_tenant_consent: Consent::pending("co-1".parse().unwrap(), opened.tenant.clone(), Part::Only),
+            support_request_tenant_consent: None,
+        };
+        let revision = || replica.case(&opened.id).map(|case| case.revision);
+        let early = replica.load(SnapshotItem { seq: Seq(5), object: Object::AccessRequest(asked) }).unwrap();
+        assert_eq!((early.seq, revision()), (Seq(5), None));
+        assert!(replica.load(SnapshotItem { seq: Seq(3), object: Object::SupportRequest(opened.clone()) }).is_none());
+        assert_eq!(revision(), Some(Seq(3)));
+        assert!(replica.load(early).is_none());
+        assert_eq!(revision(), Some(Seq(5)));
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::support::{Connection, House, question, request};
 
@@ -123,4 +123,23 @@ async fn who_asks_ahead_and_reads_late_gets_every_answer() {
     assert_eq!(ids, (0..40).collect::<Vec<_>>());
     assert_eq!(answers.matches("HTTP/1.1 200 OK\r\n").count(), 2 * 40 + 1);
     assert_eq!(answers.matches("\"decision\":false").count(), 40 * 500);
+}
+
+#[tokio::test]
+async fn who_finds_every_place_taken_waits_for_one() {
+    let house = House::start_with("server.max_connections = 1").await;
+    let asking = request("GET", "/healthz", &[], "");
+    let mut inside = Connection::to(&house).await;
+    inside.send(&asking).await.until("ok\n").await;
+    let mut outside = TcpStream::connect(house.app().address()).await.unwrap();
+    outside.write_all(&asking).await.unwrap();
+    // Time enough for whoever is let in.
+    for _ in 0..20 {
+        inside.send(&asking).await.until("ok\n").await;
+    }
+    let mut answer = [0; 13];
+    assert!(outside.try_read(&mut answer).is_err(), "there is one place, and two are in");
+    drop(inside);
+    tokio::time::timeout(Duration::from_secs(20), outside.read_exact(&mut answer)).await.expect("no place").unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200 ");
 }

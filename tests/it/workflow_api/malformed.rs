@@ -48,6 +48,8 @@ async fn support_requests_are_checked_field_by_field() {
         ("tenant", json!("nobody"), "tenant"),
         ("assignee", json!("ada"), "assignee"),
         ("assignee", json!("/ada"), "assignee"),
+        // Nobody but the vendor's own people.
+        ("assignee", json!("contoso/ada"), "assignee"),
         ("submitted_in", json!("e-mail"), "submitted_in"),
         ("submitted_in", json!(1), "submitted_in"),
         ("advanced_diagnostic_information", json!("yes"), "advanced_diagnostic_information"),
