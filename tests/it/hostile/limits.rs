@@ -143,3 +143,14 @@ async fn who_finds_every_place_taken_waits_for_one() {
     tokio::time::timeout(Duration::from_secs(20), outside.read_exact(&mut answer)).await.expect("no place").unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200 ");
 }
+
+/// The settings of RFC 9113, section 6.5.2: what a client may not do it is told, and h2 sees to it.
+#[tokio::test]
+async fn an_http_2_client_is_told_its_limits() {
+    let house = House::start().await;
+    let opening = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &[0, 0, 0, 4, 0, 0, 0, 0, 0]].concat();
+    let requests_at_once = [0, 3, 0, 0, 0, 100];
+    let told = Connection::to(&house).await.send(&opening).await.until_bytes(&requests_at_once).await;
+    let bytes_of_a_head = [0, 6, 0, 1, 0, 0];
+    assert!(told.windows(6).any(|setting| setting == bytes_of_a_head), "{told:?}");
+}
