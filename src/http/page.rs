@@ -57,25 +57,17 @@ pub(super) fn position(list: &str, cursor: Option<&str>) -> Result<Option<ListPo
     Ok(Some(ListPosition { at: Timestamp::from_millis(at.as_millis()), id }))
 }
 
-/// A number in a dense list, as a cursor.
-pub(super) fn number_cursor(list: &str, number: u64) -> String {
-    encode(list, &number)
-}
-
-/// The number that a cursor names.
-///
-/// # Errors
-/// 400 when it is not a cursor of this list.
-pub(super) fn number(list: &str, cursor: Option<&str>) -> Result<Option<u64>, Problem> {
-    cursor.map(|cursor| decode(list, cursor)).transpose()
-}
-
-fn encode<P: Serialize>(list: &str, after: &P) -> String {
+/// A cursor of this list that holds this place.
+pub(super) fn encode<P: Serialize>(list: &str, after: &P) -> String {
     let json = serde_json::to_vec(&Cursor { list: list.to_owned(), after }).unwrap_or_default();
     URL_SAFE_NO_PAD.encode(json)
 }
 
-fn decode<P: DeserializeOwned>(list: &str, cursor: &str) -> Result<P, Problem> {
+/// The place that a cursor of this list holds.
+///
+/// # Errors
+/// 400 when it is not a cursor of this list.
+pub(super) fn decode<P: DeserializeOwned>(list: &str, cursor: &str) -> Result<P, Problem> {
     let invalid = || Problem::invalid("cursor", "is not a cursor of this list: take `next_cursor` of a page as it is");
     if cursor.len() > 1_024 {
         return Err(invalid());

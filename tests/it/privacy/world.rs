@@ -301,6 +301,15 @@ impl World {
         panic!("{path} has no end");
     }
 
+    /// The first page of a list, and the one that its cursor alone leads to.
+    pub async fn look_on(&mut self, who: &str, path: &str) {
+        let reply = self.look(&Look::new(who, Method::GET, path)).await;
+        if let Some(cursor) = reply.json["next_cursor"].as_str() {
+            let list = path.split('?').next().unwrap();
+            self.look(&Look::new(who, Method::GET, &format!("{list}?cursor={cursor}"))).await;
+        }
+    }
+
     /// The other tenant's doings as a story, for a failure.
     pub fn story(&self) -> String {
         self.doings.join("\n    ")
