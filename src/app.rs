@@ -24,6 +24,7 @@ use crate::decision::Decisions;
 use crate::http::{Edge, Limits, Listeners, Room, Serving, serve};
 use crate::identity::{Identity, InvalidIdentitySettings};
 use crate::model::{Tenant, Timestamp};
+use crate::outbox::{InvalidWebhooks, Outbox};
 use crate::policy::{LoadError, Policies};
 use crate::replica::{Replica, follow};
 use crate::store::sqlite::SqliteStore;
@@ -70,6 +71,9 @@ pub enum StartError {
         /// Why.
         cause: CommitError,
     },
+    /// A file that the webhooks need cannot be used.
+    #[error("webhooks: {0}")]
+    Webhooks(#[from] InvalidWebhooks),
     /// A listener could not be bound.
     #[error(transparent)]
     Listen(#[from] std::io::Error),
@@ -111,6 +115,7 @@ impl App {
         for tenant in &config.tenants {
             register(&*store, tenant, &*clock).await?;
         }
+        let outbox = Arc::new(Outbox::start(&config.webhooks, Arc::clone(&store), &log, &clock).await?);
         // Bound before anything is promised: an address in use must fail the start.
         let listeners = Listeners::bind(&config.server).await?;
         let address = listeners.local_addr()?;
@@ -144,6 +149,7 @@ impl App {
             workflow: Workflow::new(store, Arc::clone(&policies), Arc::clone(&clock), Arc::clone(&log), ids)
                 .beside(shadow),
             log: Arc::clone(&log),
+            outbox,
             replica: Arc::clone(&replica),
             policies,
             clock,
@@ -227,6 +233,7 @@ impl App {
         for task in self.tasks {
             task.abort();
         }
+        self.edge.outbox.stop().await;
         let (log, beside) = (Arc::clone(&self.log), self.beside);
         // Closing waits for the disk. It does not panic; if it did, the records had been written by the calls themselves.
         let closed = tokio::task::spawn_blocking(move || {
@@ -276,6 +283,7 @@ async fn register(store: &dyn Store, tenant: &TenantSettings, clock: &dyn Clock)
         preconditions: vec![Precondition { key: object.key(), revision: before.map(|before| before.revision) }],
         writes: vec![Write(object)],
         activities: Vec::new(),
+        announcements: Vec::new(),
     };
     match store.commit(commit).await {
         Ok(_) => Ok(()),

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::audit::DecisionLogSettings;
 use crate::identity::IdentitySettings;
 use crate::model::TenantId;
+use crate::outbox::WebhookSettings;
 
 pub use policy::{PolicySettings, ShadowSettings};
 
@@ -69,6 +70,9 @@ pub struct Config {
     /// Tenants registered by the configuration (R10).
     #[serde(default)]
     pub tenants: Vec<TenantSettings>,
+    /// Where tenants are told what happens.
+    #[serde(default)]
+    pub webhooks: WebhookSettings,
     /// The program's own logs.
     #[serde(default)]
     pub telemetry: TelemetrySettings,
@@ -312,6 +316,9 @@ impl Config {
         }
         if let Some((key, message)) = self.policy.contradiction() {
             return contradiction(key, message);
+        }
+        if let Err((key, message)) = self.webhooks.validate(production) {
+            return contradiction(key, &message);
         }
         let limits = [
             ("server.max_body_bytes", self.server.max_body_bytes),

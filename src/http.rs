@@ -13,6 +13,7 @@ mod front;
 mod health;
 mod metrics;
 mod opening;
+mod operator;
 mod page;
 mod precise;
 mod problem;
@@ -33,6 +34,7 @@ use crate::audit::DecisionLog;
 use crate::clock::Clock;
 use crate::decision::Decisions;
 use crate::identity::{Caller, Identity, LastToken};
+use crate::outbox::Outbox;
 use crate::policy::Policies;
 use crate::replica::Replica;
 use crate::workflow::Workflow;
@@ -53,6 +55,8 @@ pub struct Edge {
     pub workflow: Workflow,
     /// Where decisions are recorded.
     pub log: Arc<DecisionLog>,
+    /// What tenants are told.
+    pub outbox: Arc<Outbox>,
     /// For readiness.
     pub replica: Arc<Replica>,
     /// For readiness and the bundle's version.

@@ -11,6 +11,7 @@ pub mod decision;
 pub mod http;
 pub mod identity;
 pub mod model;
+pub mod outbox;
 pub mod policy;
 pub mod replica;
 pub mod store;

@@ -5,6 +5,7 @@
 
 mod access_request;
 mod activity;
+mod announcement;
 mod case;
 mod category;
 mod command;
@@ -18,6 +19,7 @@ mod time;
 
 pub use access_request::AccessRequest;
 pub use activity::{ACTIVITY_CATEGORY, Activity, ActivityKind, activities};
+pub use announcement::{Announcement, announcements};
 pub use case::{Actor, Case, Outcome, decide};
 pub use category::{Category, CategorySet, UnknownCategory};
 pub use command::{Command, ConsentChange, Event, Narrowing, NewAccessRequest, NewSupportRequest, Refusal};

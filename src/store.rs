@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod contract;
 mod object;
+mod outbox;
 pub mod sqlite;
 
 use std::fmt;
@@ -16,11 +17,12 @@ use std::pin::Pin;
 use tokio::sync::watch;
 
 use crate::model::{
-    AccessRequest, AccessRequestId, Activity, ActivityKind, Case, ConsentId, PersonId, SupportRequest,
+    AccessRequest, AccessRequestId, Activity, ActivityKind, Announcement, Case, ConsentId, PersonId, SupportRequest,
     SupportRequestId, Tenant, TenantId, Timestamp,
 };
 
 pub use object::{Key, Object, RememberedAnswer, Slot, Write};
+pub use outbox::{Letter, LetterId, Outbox, OutboxChange, OutboxPlaces, Stream};
 
 /// A future behind a trait object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -89,6 +91,8 @@ pub struct Commit {
     pub writes: Vec<Write>,
     /// The entries for the tenants' audit logs (R21).
     pub activities: Vec<Activity>,
+    /// What tenants are to be told (R23).
+    pub announcements: Vec<Announcement>,
 }
 
 /// A commit that is durable.
@@ -238,6 +242,15 @@ pub struct NumberedActivity {
     pub activity: Activity,
 }
 
+/// An announcement with its number among its tenant's, which are dense as those of activities are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NumberedAnnouncement {
+    /// 1, 2, 3 ... within the tenant.
+    pub number: u64,
+    /// What the tenant is told.
+    pub announcement: Announcement,
+}
+
 /// Which entries of a tenant's audit log are wanted. All that is given must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ActivityFilter {
@@ -335,6 +348,36 @@ pub trait Store: Send + Sync + fmt::Debug {
         before: Option<u64>,
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<NumberedActivity>, StoreError>>;
+
+    /// The tenant's audit log, entries with a number above `after`, oldest first.
+    fn activities_after(
+        &self,
+        tenant: TenantId,
+        after: u64,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<NumberedActivity>, StoreError>>;
+
+    /// The tenant's announcements with a number above `after`, oldest first.
+    fn announcements_after(
+        &self,
+        tenant: TenantId,
+        after: u64,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<NumberedAnnouncement>, StoreError>>;
+
+    /// What is kept of an endpoint's outbox; none: nothing was kept yet. Its dead letters are read by themselves.
+    fn outbox(&self, endpoint: String) -> BoxFuture<'_, Result<Option<Outbox>, StoreError>>;
+
+    /// Keeps a change of an endpoint's outbox. It is no commit: followers have nothing to learn from it.
+    fn keep_outbox(&self, endpoint: String, change: OutboxChange) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// An endpoint's dead letters behind this one, in their order.
+    fn dead_letters(
+        &self,
+        endpoint: String,
+        after: Option<LetterId>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<Letter>, StoreError>>;
 
     /// Whether the store can be read and written.
     ///

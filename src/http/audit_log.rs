@@ -10,10 +10,11 @@ use axum::response::Response;
 use self::filter::{Filter, Listing};
 use super::problem::Problem;
 use super::router::{Query, reply};
-use super::views::{ActivityView, PageView, ReadView};
+use super::views::PageView;
 use super::{Edge, Entrance, page};
 use crate::audit::{Position, ReadRecord};
 use crate::model::TenantId;
+use crate::outbox::entry::{ActivityEntry, ReadEntry};
 
 /// The two logs of a tenant, as cursors name them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub(super) async fn list(
     let limit = page::limit(listing.limit)?;
     let (filter, before) = listing.wanted(Log::Activities)?;
     let found = entrance.edge.workflow.audit_log(&caller, filter.of_activities(), before, limit).await?;
-    let items = found.items.iter().map(ActivityView::of).collect();
+    let items = found.items.iter().map(ActivityEntry::of).collect();
     let next_cursor = found.next.map(|number| filter.cursor(Log::Activities, number));
     Ok(reply(200, None, &PageView { items, next_cursor }))
 }
@@ -57,7 +58,7 @@ pub(super) async fn reads(
     let (filter, before) = listing.wanted(Log::Reads)?;
     let tenant = entrance.edge.workflow.audit_reader(&caller).await?;
     let (records, next) = read_back(&entrance.edge, tenant, &filter, before, limit).await?;
-    let items = records.iter().map(ReadView::of).collect();
+    let items = records.iter().map(ReadEntry::of).collect();
     let next_cursor = next.map(|number| filter.cursor(Log::Reads, number));
     Ok(reply(200, None, &PageView { items, next_cursor }))
 }

@@ -18,7 +18,8 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use super::Edge;
+use super::{Edge, operator};
+use crate::outbox::EndpointStatus;
 
 /// How many of a refused bundle's problems are shown.
 const MOST_PROBLEMS: usize = 10;
@@ -32,8 +33,8 @@ const OPEN_METRICS: HeaderValue =
 /// The routes of the metrics listener.
 pub(super) fn router(edge: Arc<Edge>) -> Router {
     let mut registry = Registry::with_prefix("consentry");
-    registry.register_collector(Box::new(House(edge)));
-    Router::new().route("/metrics", get(metrics)).with_state(Arc::new(registry))
+    registry.register_collector(Box::new(House(Arc::clone(&edge))));
+    Router::new().route("/metrics", get(metrics)).with_state(Arc::new(registry)).merge(operator::router(edge))
 }
 
 /// `GET /metrics`
@@ -83,11 +84,31 @@ impl Collector for House {
             ("decision_log", is(edge.log.health().is_ok())),
         ];
         gauges(&mut encoder, "ready", "Whether a part works, as /readyz has it", "check", &ready)?;
+        encode_webhooks(&mut encoder, edge)?;
         match edge.decisions.shadow() {
             Some(shadow) => encode_shadow(&mut encoder, &shadow.counts()),
             None => Ok(()),
         }
     }
+}
+
+fn encode_webhooks(encoder: &mut DescriptorEncoder<'_>, edge: &Edge) -> fmt::Result {
+    let endpoints = edge.outbox.endpoints();
+    let sum = |count: fn(&EndpointStatus) -> u64| endpoints.iter().map(count).sum::<u64>();
+    let outcomes = [
+        ("delivered", sum(|endpoint| endpoint.delivered)),
+        ("failed", sum(|endpoint| endpoint.failed)),
+        ("died", sum(|endpoint| endpoint.died)),
+    ];
+    counters(
+        encoder,
+        "webhook_tries",
+        "Letters to endpoints of tenants, by what became of a try",
+        "outcome",
+        &outcomes,
+    )?;
+    let waiting = endpoints.iter().map(|endpoint| i64::try_from(endpoint.waiting).unwrap_or(i64::MAX)).sum();
+    gauges(encoder, "webhook_waiting", "Letters that wait or are under way", "", &[("", waiting)])
 }
 
 fn encode_shadow(encoder: &mut DescriptorEncoder<'_>, shadow: &crate::decision::ShadowCounts) -> fmt::Result {

@@ -2,11 +2,7 @@
 
 use serde::Serialize;
 
-use crate::audit::ReadRecord;
-use crate::model::{
-    ACTIVITY_CATEGORY, AccessRequest, Actor, Consent, ConsentStatus, Part, Scope, SupportRequest, Tenant, Timestamp,
-};
-use crate::store::NumberedActivity;
+use crate::model::{AccessRequest, Consent, ConsentStatus, Part, Scope, SupportRequest, Tenant, Timestamp};
 use crate::workflow::SeenConsent;
 
 /// A part of a list.
@@ -210,77 +206,4 @@ pub(super) struct ConsentListView<'a> {
     pub(super) pending_count: usize,
     #[serde(flatten)]
     pub(super) page: PageView<ConsentView<'a>>,
-}
-
-/// An entry of a tenant's audit log (R21).
-#[derive(Debug, Serialize)]
-pub(super) struct ActivityView<'a> {
-    number: u64,
-    time: String,
-    category: &'static str,
-    activity: &'static str,
-    actor: ActorView<'a>,
-    support_request: &'a str,
-    access_request: &'a str,
-    consent: &'a str,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum ActorView<'a> {
-    Person { id: &'a str },
-    Service { name: &'a str },
-}
-
-impl<'a> ActivityView<'a> {
-    pub(super) fn of(entry: &'a NumberedActivity) -> Self {
-        let activity = &entry.activity;
-        Self {
-            number: entry.number,
-            time: activity.at.to_string(),
-            category: ACTIVITY_CATEGORY,
-            activity: activity.kind.as_str(),
-            actor: match &activity.actor {
-                Actor::Person(person) => ActorView::Person { id: person.as_str() },
-                Actor::Service(name) => ActorView::Service { name },
-            },
-            support_request: activity.support_request.as_str(),
-            access_request: activity.access_request.as_str(),
-            consent: activity.consent.as_str(),
-        }
-    }
-}
-
-/// An allowed read, in its resource tenant's log (R22).
-#[derive(Debug, Serialize)]
-pub(super) struct ReadView<'a> {
-    time: &'a str,
-    category: &'static str,
-    activity: &'static str,
-    decision_id: &'a str,
-    support_engineer: &'a str,
-    action: &'a str,
-    data_category: &'a str,
-    item: Option<&'a str>,
-    support_request: &'a str,
-    access_request: Option<&'a str>,
-    consents: &'a [String],
-}
-
-impl<'a> ReadView<'a> {
-    pub(super) fn of(record: &'a ReadRecord) -> Self {
-        Self {
-            time: &record.time,
-            category: ACTIVITY_CATEGORY,
-            activity: "Diagnostic data read",
-            decision_id: &record.decision_id,
-            support_engineer: &record.subject,
-            action: &record.action,
-            data_category: &record.category,
-            item: record.item.as_deref(),
-            support_request: &record.support_request,
-            access_request: record.access_request.as_deref(),
-            consents: &record.consents,
-        }
-    }
 }

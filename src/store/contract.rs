@@ -3,10 +3,12 @@
 mod changes;
 mod history;
 mod lists;
+mod outbox;
 
 pub(super) use changes::*;
 pub(super) use history::*;
 pub(super) use lists::*;
+pub(super) use outbox::*;
 
 /// Makes one test of each promise. `$open` gives an empty store, and what must live as long as the test.
 macro_rules! store_contract {
@@ -31,6 +33,10 @@ macro_rules! store_contract {
             lists_page_by_page_equal_the_whole
             answers_are_remembered_and_forgotten
             slots_and_tenants_are_read_back
+            streams_are_read_from_any_number_on
+            announcements_are_part_of_their_commit
+            an_outbox_is_as_it_was_kept
+            dead_letters_are_listed_by_themselves
         }
     };
     (@tests $open:expr; $($promise:ident)+) => {

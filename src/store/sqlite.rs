@@ -10,6 +10,7 @@ mod feed;
 mod file;
 mod lists;
 mod objects;
+mod outbox;
 mod readers;
 mod schema;
 #[cfg(test)]
@@ -31,9 +32,10 @@ use self::lists::Page;
 use self::readers::{Readers, closed};
 use self::writer::{Request, Shared, WRITE_PATIENCE, Writer};
 use super::{
-    ActivityFilter, BoxFuture, CaseRef, ChangeFeed, Commit, CommitError, Committed, Epoch, Key, ListPosition,
-    ListedConsent, Member, MemberId, NumberedActivity, Object, RememberedAnswer, Renewal, Seq, Slot, SnapshotItem,
-    Store, StoreError, StoredCase, Term, Versioned, Write,
+    ActivityFilter, BoxFuture, CaseRef, ChangeFeed, Commit, CommitError, Committed, Epoch, Key, Letter, LetterId,
+    ListPosition, ListedConsent, Member, MemberId, NumberedActivity, NumberedAnnouncement, Object, Outbox,
+    OutboxChange, RememberedAnswer, Renewal, Seq, Slot, SnapshotItem, Store, StoreError, StoredCase, Term, Versioned,
+    Write,
 };
 use crate::model::{AccessRequest, PersonId, SupportRequest, SupportRequestId, Tenant, TenantId, Timestamp};
 
@@ -166,7 +168,14 @@ impl SqliteStore {
             let done = writes.is_empty();
             if !done {
                 let txn_id = Uuid::new_v4().to_string();
-                let commit = Commit { txn_id, at, preconditions: Vec::new(), writes, activities: Vec::new() };
+                let commit = Commit {
+                    txn_id,
+                    at,
+                    preconditions: Vec::new(),
+                    writes,
+                    activities: Vec::new(),
+                    announcements: Vec::new(),
+                };
                 under_way.push_back(self.enqueue(commit).await?);
             }
             while under_way.len() > if done { 0 } else { BULK_COMMITS } {
@@ -353,6 +362,45 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<NumberedActivity>, StoreError>> {
         Box::pin(self.readers.read(move |connection| lists::activities_of(connection, &tenant, &filter, before, limit)))
+    }
+
+    fn activities_after(
+        &self,
+        tenant: TenantId,
+        after: u64,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<NumberedActivity>, StoreError>> {
+        Box::pin(self.readers.read(move |connection| outbox::activities_after(connection, &tenant, after, limit)))
+    }
+
+    fn announcements_after(
+        &self,
+        tenant: TenantId,
+        after: u64,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<NumberedAnnouncement>, StoreError>> {
+        Box::pin(self.readers.read(move |connection| outbox::announcements_after(connection, &tenant, after, limit)))
+    }
+
+    fn outbox(&self, endpoint: String) -> BoxFuture<'_, Result<Option<Outbox>, StoreError>> {
+        Box::pin(self.readers.read(move |connection| outbox::outbox(connection, &endpoint)))
+    }
+
+    fn keep_outbox(&self, endpoint: String, change: OutboxChange) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let (answer, answered) = oneshot::channel();
+            self.request(Request::KeepOutbox(endpoint, change, answer)).await?;
+            answered.await.map_err(|_| closed())?.map_err(StoreError::Unavailable)
+        })
+    }
+
+    fn dead_letters(
+        &self,
+        endpoint: String,
+        after: Option<LetterId>,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<Letter>, StoreError>> {
+        Box::pin(self.readers.read(move |connection| outbox::dead_letters(connection, &endpoint, after, limit)))
     }
 
     fn health(&self) -> Result<(), String> {

@@ -7,7 +7,7 @@ use super::absent::at_one_time;
 use super::commands::{Wish, check_version};
 use super::error::WorkflowError;
 use crate::identity::{Caller, CallerKind};
-use crate::model::{Actor, Event, Outcome, Timestamp, activities, decide};
+use crate::model::{Actor, Event, Outcome, Timestamp, activities, announcements, decide};
 use crate::store::{
     CaseRef, Commit, CommitError, Committed, Key, Object, Precondition, RememberedAnswer, Slot, StoredCase, Write,
 };
@@ -235,7 +235,8 @@ fn commit_of(stored: Option<&StoredCase>, outcome: &Outcome, actor: &Actor, at: 
         }
     }
     let activities = activities(case, &outcome.events, actor, at);
-    Commit { txn_id: txn_id(), at, preconditions, writes, activities }
+    let announcements = announcements(case, &outcome.events);
+    Commit { txn_id: txn_id(), at, preconditions, writes, activities, announcements }
 }
 
 pub(super) fn remember(once: &Once, rendered: &Rendered, at: Timestamp, commit: &mut Commit) {

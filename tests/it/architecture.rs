@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Each room with the rooms it may use. `model` knows nobody.
-const ARROWS: [(&str, &[&str]); 14] = [
+const ARROWS: [(&str, &[&str]); 15] = [
     ("model", &[]),
     ("clock", &["model"]),
     ("audit", &["clock", "model"]),
@@ -12,19 +12,26 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("policy", &["model"]),
     ("store", &["model"]),
     ("replica", &["model", "store"]),
+    ("outbox", &["audit", "clock", "model", "store"]),
     ("decision", &["audit", "clock", "model", "policy", "replica", "store"]),
     ("workflow", &["audit", "clock", "decision", "identity", "model", "policy", "store"]),
     ("workbench", &["decision", "model", "policy"]),
-    ("config", &["audit", "identity", "model"]),
-    ("http", &["audit", "clock", "config", "decision", "identity", "model", "policy", "replica", "store", "workflow"]),
+    ("config", &["audit", "identity", "model", "outbox"]),
     (
-        "app",
+        "http",
         &[
-            "audit", "clock", "config", "decision", "http", "identity", "model", "policy", "replica", "store",
+            "audit", "clock", "config", "decision", "identity", "model", "outbox", "policy", "replica", "store",
             "workflow",
         ],
     ),
-    ("cli", &["app", "audit", "clock", "config", "identity", "model", "policy", "workbench"]),
+    (
+        "app",
+        &[
+            "audit", "clock", "config", "decision", "http", "identity", "model", "outbox", "policy", "replica",
+            "store", "workflow",
+        ],
+    ),
+    ("cli", &["app", "audit", "clock", "config", "identity", "model", "outbox", "policy", "workbench"]),
 ];
 
 fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {

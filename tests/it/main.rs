@@ -32,6 +32,7 @@ mod review;
 mod rules;
 mod story;
 mod support;
+mod webhooks;
 #[cfg(feature = "workbench")]
 mod workbench;
 mod workflow_api;

@@ -67,10 +67,12 @@ async fn pair(random: &mut Rng, observed: &'static str) {
         tokio::join!(
             async {
                 one.act(act).await;
+                one.hear().await;
                 glance(&mut one, &observer).await;
             },
             async {
                 two.act(act).await;
+                two.hear().await;
                 glance(&mut two, &observer).await;
             }
         );
@@ -86,6 +88,7 @@ async fn pair(random: &mut Rng, observed: &'static str) {
         let seed = random.u64(..);
         let (mut ours, mut theirs) = (Rng::with_seed(seed), Rng::with_seed(seed));
         tokio::join!(try_everything(&mut one, observer, &mut ours), try_everything(&mut two, observer, &mut theirs));
+        tokio::join!(one.hear(), two.hear());
         compare(&mut one, &mut two, &acts);
     }
     for observer in observers.iter().chain(&strangers) {

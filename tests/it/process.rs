@@ -1,4 +1,4 @@
-//! The program as a process: killed, told to stop, told to reload or left to find out, started wrongly, and on a full disk.
+//! The program as a process: killed, told to stop, told to reload or left to find out, started wrongly, on a full disk, and with webhooks under way.
 
 mod case;
 mod clock;
@@ -14,3 +14,4 @@ mod signed;
 mod taken;
 mod token;
 mod watch;
+mod webhooks;

@@ -8,6 +8,6 @@ pub mod process;
 mod raw;
 pub mod trace;
 
-pub use house::{House, question, settings};
+pub use house::{House, config, question, settings};
 pub use person::{Person, Reply};
 pub use raw::{Connection, request};

@@ -17,6 +17,7 @@ use crate::config::{Config, DecisionSettings, Mode, PolicySettings, ServerSettin
 use crate::identity::development::{DevelopmentClaims, DevelopmentKey};
 use crate::identity::{IdentitySettings, IssuerSettings, SigningAlgorithm};
 use crate::model::TenantId;
+use crate::outbox::WebhookSettings;
 use crate::policy::{BundleSource, RoleCatalogue};
 
 const ISSUER: &str = "https://issuer.demo.example/{tid}";
@@ -99,6 +100,7 @@ fn settings(folder: &Path, key_set: &Path, listen: SocketAddr) -> anyhow::Result
             ..IdentitySettings::default()
         },
         tenants: Vec::new(),
+        webhooks: WebhookSettings::default(),
         telemetry: TelemetrySettings::default(),
     })
 }

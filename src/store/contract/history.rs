@@ -62,6 +62,7 @@ pub(in crate::store) fn commit(txn_id: &str, objects: impl IntoIterator<Item = O
         preconditions: Vec::new(),
         writes: objects.into_iter().map(Write).collect(),
         activities: Vec::new(),
+        announcements: Vec::new(),
     }
 }
 
@@ -121,7 +122,9 @@ pub(in crate::store) async fn take(
         }
     }
     let activities = model::activities(&outcome.case, &outcome.events, by, at);
-    Some(store.commit(Commit { txn_id: txn_id.to_owned(), at, preconditions, writes, activities }).await)
+    let announcements = model::announcements(&outcome.case, &outcome.events);
+    let txn_id = txn_id.to_owned();
+    Some(store.commit(Commit { txn_id, at, preconditions, writes, activities, announcements }).await)
 }
 
 pub(super) fn slot_of(request: &AccessRequest) -> Slot {

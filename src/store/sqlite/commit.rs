@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::error::Trouble;
 use super::objects;
-use crate::model::{Activity, Actor};
+use crate::model::{Activity, Actor, Announcement};
 use crate::store::{Change, Commit, Key, Seq, Write};
 
 /// What came of one commit, once the transaction around it is durable.
@@ -35,6 +35,9 @@ pub(super) fn apply(connection: &Connection, head: Seq, commit: &Commit) -> Resu
     }
     for activity in &commit.activities {
         write_activity(connection, activity)?;
+    }
+    for announcement in &commit.announcements {
+        write_announcement(connection, announcement)?;
     }
     let followed = commit.writes.iter().filter(|Write(object)| object.key().is_followed()).cloned().collect();
     let change = Change { seq, at: commit.at, writes: followed };
@@ -67,5 +70,15 @@ fn write_activity(connection: &Connection, activity: &Activity) -> Result<(), Tr
             activity.support_request.as_str(),
             objects::encode(activity)?
         ])?;
+    Ok(())
+}
+
+fn write_announcement(connection: &Connection, announcement: &Announcement) -> Result<(), Trouble> {
+    connection
+        .prepare_cached(
+            "INSERT INTO announcement (tenant, number, body)
+             VALUES (?1, (SELECT coalesce(max(number), 0) + 1 FROM announcement WHERE tenant = ?1), ?2)",
+        )?
+        .execute(params![announcement.tenant.as_str(), objects::encode(announcement)?])?;
     Ok(())
 }

@@ -11,7 +11,7 @@ const APPLICATION_ID: u32 = 0x436f_6e73;
 
 /// The steps from an empty file to the newest schema. Step n leads to version n. Steps that were released never change;
 /// a new version is a new step at the end.
-pub(super) const MIGRATIONS: &[&str] = &[VERSION_1];
+pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
 
 /// Bodies are the model's types as JSON; the columns beside them are what lists are found and ordered by. `seq` is the
 /// commit that wrote the row last, and so the object's revision.
@@ -60,6 +60,21 @@ const VERSION_1: &str = "
     CREATE TABLE change_log (
         seq INTEGER PRIMARY KEY, txn_id TEXT NOT NULL UNIQUE, at INTEGER NOT NULL, writes TEXT NOT NULL
     ) STRICT;
+";
+
+/// What leaves the house for tenants: announcements (R23), and what the webhooks' outboxes still have to do.
+const VERSION_2: &str = "
+    CREATE TABLE announcement (
+        tenant TEXT NOT NULL, number INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY (tenant, number)
+    ) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE outbox (endpoint TEXT PRIMARY KEY, places TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+    CREATE TABLE letter (
+        endpoint TEXT NOT NULL, dead INTEGER NOT NULL, stream TEXT NOT NULL, number INTEGER NOT NULL, body TEXT NOT NULL,
+        PRIMARY KEY (endpoint, stream, number)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX letter_by_state ON letter (endpoint, dead, stream, number);
 ";
 
 /// Which schema version the file has; 0 when it is empty. Reads only: a file that is not ours stays as it is.

@@ -16,7 +16,9 @@ use crate::store::contract::{
     Dice, at, commit, follow, live_randomly, open_command, snapshot, store_contract, support_request_id, take, tenant,
     tenant_id,
 };
-use crate::store::{ActivityFilter, CaseRef, CommitError, Epoch, MemberId, Object, Seq, Store, StoreError, StoredCase};
+use crate::store::{
+    ActivityFilter, CaseRef, CommitError, Epoch, MemberId, Object, OutboxChange, Seq, Store, StoreError, StoredCase,
+};
 
 store_contract!(empty());
 
@@ -158,7 +160,7 @@ fn a_store_of_a_newer_program_is_refused() {
     drop(reopen(&path));
     tamper(&path, "PRAGMA user_version = 7");
     let refused = SqliteStore::open(&path).unwrap_err();
-    assert!(matches!(refused, StoreError::NewerSchema { found: 7, known: 1 }), "{refused}");
+    assert!(matches!(refused, StoreError::NewerSchema { found: 7, known: 2 }), "{refused}");
 }
 
 #[tokio::test]
@@ -173,21 +175,34 @@ async fn a_newer_schema_is_reached_step_by_step() {
     let step = "ALTER TABLE tenant ADD COLUMN region TEXT; UPDATE tenant SET region = 'eu';";
     // A step that fails half-way leaves the version before it.
     let failing = format!("{step} SELECT no_such_function();");
-    let two: Vec<&str> = MIGRATIONS.iter().copied().chain([failing.as_str()]).collect();
-    assert!(SqliteStore::open_keeping(&path, KEPT_CHANGES, &two).is_err());
+    let more: Vec<&str> = MIGRATIONS.iter().copied().chain([failing.as_str()]).collect();
+    assert!(SqliteStore::open_keeping(&path, KEPT_CHANGES, &more).is_err());
     drop(reopen(&path));
 
-    let two: Vec<&str> = MIGRATIONS.iter().copied().chain([step]).collect();
-    let store = SqliteStore::open_keeping(&path, KEPT_CHANGES, &two).unwrap();
+    let more: Vec<&str> = MIGRATIONS.iter().copied().chain([step]).collect();
+    let store = SqliteStore::open_keeping(&path, KEPT_CHANGES, &more).unwrap();
     assert_eq!(epoch(&store).await, old_epoch);
     assert_eq!(store.tenant(tenant_id(1)).await.unwrap().unwrap().value, tenant(1));
     drop(store);
-    drop(SqliteStore::open_keeping(&path, KEPT_CHANGES, &two).unwrap());
+    drop(SqliteStore::open_keeping(&path, KEPT_CHANGES, &more).unwrap());
     let refused = SqliteStore::open(&path).unwrap_err();
-    assert!(matches!(refused, StoreError::NewerSchema { found: 2, known: 1 }), "{refused}");
+    assert!(matches!(refused, StoreError::NewerSchema { found: 3, known: 2 }), "{refused}");
     let region: String =
         Connection::open(&path).unwrap().query_row("SELECT region FROM tenant", (), |row| row.get(0)).unwrap();
     assert_eq!(region, "eu");
+}
+
+#[tokio::test]
+async fn a_store_of_the_first_version_becomes_one_of_this() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = path_in(&directory);
+    drop(SqliteStore::open_keeping(&path, KEPT_CHANGES, &MIGRATIONS[..1]).unwrap());
+    let store = reopen(&path);
+    live_randomly(&store, 3, 40).await;
+    let told = store.announcements_after(tenant_id(1), 0, 99).await.unwrap();
+    assert!(!told.is_empty());
+    store.keep_outbox("tenant-1/hooks".to_owned(), OutboxChange::default()).await.unwrap();
+    assert!(store.outbox("tenant-1/hooks".to_owned()).await.unwrap().is_some());
 }
 
 #[tokio::test]

@@ -12,8 +12,9 @@ use super::commit::{self, Applied};
 use super::error::{BatchFailure, Trouble};
 use super::feed::ChangeLog;
 use super::file::{self, StoreLock};
+use super::outbox;
 use crate::model::Timestamp;
-use crate::store::{Commit, CommitError, Committed, Member, Seq};
+use crate::store::{Commit, CommitError, Committed, Member, OutboxChange, Seq};
 
 /// How many commits share one transaction at most.
 const BATCH: usize = 64;
@@ -32,6 +33,8 @@ pub(super) enum Request {
     Commit(Commit, Answer),
     /// Remembered answers given before this time are deleted.
     ForgetAnswers(Timestamp, oneshot::Sender<Result<u64, String>>),
+    /// A change of an endpoint's outbox is kept.
+    KeepOutbox(String, OutboxChange, oneshot::Sender<Result<(), String>>),
     /// Finds out whether the store can be written again.
     Probe,
     /// Lets a test disturb the writer.
@@ -86,6 +89,9 @@ impl Writer {
                 match request {
                     Request::Commit(commit, answer) => commits.push((commit, answer)),
                     Request::ForgetAnswers(before, answer) => drop(answer.send(self.forget_answers(before))),
+                    Request::KeepOutbox(endpoint, change, answer) => {
+                        drop(answer.send(self.keep_outbox(&endpoint, &change)));
+                    }
                     Request::Probe => self.probe(),
                     #[cfg(test)]
                     Request::Disturb(disturb) => disturb(&mut self),
@@ -164,6 +170,11 @@ impl Writer {
             Ok(count) => Ok(u64::try_from(count).unwrap_or(u64::MAX)),
             Err(failure) => Err(failure.trouble.to_string()),
         }
+    }
+
+    fn keep_outbox(&mut self, endpoint: &str, change: &OutboxChange) -> Result<(), String> {
+        let kept = self.transaction(|connection| outbox::keep(connection, endpoint, change));
+        kept.map_err(|failure| failure.trouble.to_string())
     }
 
     /// Writes what is there already. Only a write shows that writing is possible again, and a process that says that it

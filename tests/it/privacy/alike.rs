@@ -24,7 +24,12 @@ impl Sight {
         headers.retain(|header| !header.starts_with("date="));
         headers.sort();
         let text = format!("{what}: {} [{}] {}", reply.status, headers.join(" "), opened(&reply.text));
-        let text = self.numbered(&text);
+        self.note_text(&text);
+    }
+
+    /// Notes something that needed no asking.
+    pub fn note_text(&mut self, text: &str) {
+        let text = self.numbered(text);
         self.seen.push(text);
     }
 

@@ -52,6 +52,7 @@ async fn look(world: &mut World, who: &str, consent: &str) {
         .collect();
     let batch = json!({ "subject": { "type": "User", "id": who }, "evaluations": questions });
     world.look(&Look::new(who, Method::POST, "/access/v1/evaluations").saying(batch.to_string())).await;
+    world.hear().await;
 }
 
 /// One access request: ours to a stage, theirs in one of the worlds, ours again; and a look after each.

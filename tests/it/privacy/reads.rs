@@ -43,6 +43,7 @@ async fn play(world: &mut World, theirs: [usize; 4]) {
         world.fill_the_log(A_BLOCK).await;
         let seen = world.look(&Look::new(&who, Method::GET, "/v1/audit-log/reads?limit=200")).await;
         assert_eq!(seen.json["items"].as_array().map(Vec::len), Some(ours), "{seen:?}");
+        world.hear().await;
         for limit in [1, 3] {
             world.look_through(&who, &format!("/v1/audit-log/reads?limit={limit}")).await;
         }

@@ -10,6 +10,8 @@ use super::alike::Sight;
 use super::observer::Look;
 use super::plan::{Act, CONTOSO, Decision, FABRIKAM, SUPPORT_REQUESTS, decision};
 use crate::support::{House, Person, Reply, question};
+use crate::webhooks::receiver::{Manner, Receiver};
+use crate::webhooks::{SETTINGS, told};
 
 /// From one act of the shared history to the next, in milliseconds; the other tenant acts in between.
 const SLOT_MS: i64 = 10 * 60 * 1_000;
@@ -22,7 +24,12 @@ struct Asked {
 }
 
 pub struct World {
-    house: House,
+    house: Box<House>,
+    /// Where the observed tenant is told what happens; the other tenant's endpoint fails.
+    hook: Receiver,
+    _other_hook: Receiver,
+    /// How many letters were heard.
+    heard: usize,
     people: HashMap<String, Person>,
     asked: Vec<Asked>,
     /// The decisions on the reads of the shared history.
@@ -41,8 +48,12 @@ pub struct World {
 impl World {
     pub async fn begin(observed: &'static str) -> Self {
         // The address shows in the AuthZEN metadata, and is no doing of anybody's.
-        let house = House::start_with("server.public_url = \"https://consentry.test\"").await;
+        let url = "server.public_url = \"https://consentry.test\"\n";
         let other = if observed == CONTOSO { FABRIKAM } else { CONTOSO };
+        let (hook, other_hook) = (Receiver::open().await, Receiver::open().await);
+        other_hook.answers(Manner::Fails(500));
+        let hooks = [hook.settings("ours", observed), other_hook.settings("theirs", other)].concat();
+        let house = Box::new(House::start_with(&format!("{url}{SETTINGS}{hooks}")).await);
         let mut people = HashMap::new();
         let global: &[&str] = &["Global Administrator"];
         for tenant in [CONTOSO, FABRIKAM, "northwind", "eastwind"] {
@@ -62,6 +73,9 @@ impl World {
         people.insert("tooling".to_owned(), house.tooling());
         let world = Self {
             house,
+            hook,
+            _other_hook: other_hook,
+            heard: 0,
             people,
             asked: Vec::new(),
             reads: Vec::new(),
@@ -162,6 +176,19 @@ impl World {
                 assert!(!names(&reply, self.other), "{decision:?} is told who else there is: {reply:?}");
                 self.sight.note(&format!("{decision:?}"), &reply);
             }
+        }
+        // The clock goes on only when everybody has been told: letters say when they left.
+        told(&self.house, "ours").await;
+    }
+
+    /// Notes what the observed tenant's endpoint was told since. Letters about different requests may come in any order.
+    pub async fn hear(&mut self) {
+        told(&self.house, "ours").await;
+        let mut letters = self.hook.got().split_off(self.heard);
+        self.heard += letters.len();
+        letters.sort_by(|one, other| one.about().cmp(other.about()));
+        for letter in letters {
+            self.sight.note_text(&format!("a letter {} at {}: {}", letter.id, letter.timestamp, letter.text));
         }
     }
 

@@ -1,0 +1,130 @@
+//! What leaves the house for a tenant: the entries of its logs in the shapes that others read, and the webhooks that bring
+//! them (R21-R23).
+//!
+//! What lives here: the shapes, the outboxes with their retries and dead letters, signatures and the client that sends.
+//! What does not: who may read a log, and anything on the way of a request. A webhook carries what the tenant's own lists
+//! show and nothing else (R19); it gives nobody any right.
+//!
+//! The way of a letter: the courier of an endpoint looks into the tenant's streams (`sources`) behind the places that it
+//! remembers, puts what is new into lanes (`lanes`), one for each support request, and delivers (`sender`) the first of
+//! each lane as a signed event (`event`, `signature`). Places and letters that wait are kept in the store; contents are
+//! read again from where they stand.
+
+mod courier;
+pub mod entry;
+mod event;
+mod lanes;
+mod sender;
+mod settings;
+mod signature;
+mod sources;
+mod status;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use self::courier::Courier;
+use self::sender::Sender;
+use self::sources::Sources;
+use self::status::Desk;
+use crate::audit::DecisionLog;
+use crate::clock::Clock;
+use crate::store::{Letter, LetterId, Store, StoreError};
+
+pub use settings::{EndpointSettings, InvalidWebhooks, WebhookSettings};
+pub use status::EndpointStatus;
+
+/// How long a stop waits for couriers to keep what they know.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The outboxes of all endpoints, each with a courier at work.
+#[derive(Debug)]
+pub struct Outbox {
+    store: Arc<dyn Store>,
+    desks: Vec<Desk>,
+    stop: watch::Sender<bool>,
+    couriers: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Outbox {
+    /// Starts a courier for each endpoint of the settings.
+    ///
+    /// # Errors
+    /// [`InvalidWebhooks`] when a file with a secret cannot be used.
+    pub async fn start(
+        settings: &WebhookSettings,
+        store: Arc<dyn Store>,
+        log: &Arc<DecisionLog>,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<Self, InvalidWebhooks> {
+        let (stop, stopped) = watch::channel(false);
+        let mut desks = Vec::with_capacity(settings.endpoints.len());
+        let mut couriers = Vec::with_capacity(settings.endpoints.len());
+        for endpoint in &settings.endpoints {
+            let sender = Sender::new(endpoint, settings)?;
+            let (desk, counter) = Desk::open(endpoint);
+            let sources = Sources::new(endpoint, Arc::clone(&store), Arc::clone(log));
+            let mut courier = Courier::new(settings, sources, sender, Arc::clone(clock), counter);
+            // Before anybody can change anything: what happens from now on is told.
+            courier.begin().await;
+            couriers.push(tokio::spawn(courier.run(stopped.clone())));
+            desks.push(desk);
+        }
+        Ok(Self { store, desks, stop, couriers: Mutex::new(couriers) })
+    }
+
+    /// How each endpoint is doing.
+    #[must_use]
+    pub fn endpoints(&self) -> Vec<EndpointStatus> {
+        self.desks.iter().map(|desk| desk.status.borrow().clone()).collect()
+    }
+
+    /// How an endpoint is doing, as it changes.
+    #[must_use]
+    pub fn watch(&self, name: &str) -> Option<watch::Receiver<EndpointStatus>> {
+        Some(self.desk(name)?.status.clone())
+    }
+
+    /// The endpoint's dead letters behind this one; none: there is no such endpoint.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn dead_letters(
+        &self,
+        name: &str,
+        after: Option<LetterId>,
+        limit: usize,
+    ) -> Result<Option<Vec<Letter>>, StoreError> {
+        let Some(desk) = self.desk(name) else { return Ok(None) };
+        Ok(Some(self.store.dead_letters(desk.key.clone(), after, limit).await?))
+    }
+
+    /// Asks for all dead letters of the endpoint to be tried again; false: there is no such endpoint, or it has stopped.
+    pub async fn redrive(&self, name: &str) -> bool {
+        match self.desk(name) {
+            Some(desk) => desk.redrive.send(()).await.is_ok(),
+            None => false,
+        }
+    }
+
+    /// Ends what is under way, keeps what is known of it, and returns. What was under way is delivered again at the next
+    /// start.
+    pub async fn stop(&self) {
+        let _ = self.stop.send(true);
+        let couriers = std::mem::take(&mut *self.couriers.lock());
+        for courier in couriers {
+            let ends = courier.abort_handle();
+            if tokio::time::timeout(STOP_PATIENCE, courier).await.is_err() {
+                ends.abort();
+            }
+        }
+    }
+
+    fn desk(&self, name: &str) -> Option<&Desk> {
+        self.desks.iter().find(|desk| desk.status.borrow().name == name)
+    }
+}
