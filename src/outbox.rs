@@ -14,6 +14,7 @@ mod courier;
 pub mod entry;
 mod event;
 mod lanes;
+pub mod ocsf;
 mod sender;
 mod settings;
 mod signature;

@@ -1,5 +1,6 @@
 //! `/v1/audit-log`: each tenant's own audit log of support access (R21), and every use of its consents (R22).
 
+mod export;
 mod filter;
 
 use std::sync::Arc;
@@ -7,12 +8,14 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::response::Response;
 
+use self::export::{Export, Format, MOST_LINES};
 use self::filter::{Filter, Listing};
 use super::problem::Problem;
 use super::router::{Query, reply};
 use super::views::PageView;
 use super::{Edge, Entrance, page};
 use crate::audit::{Position, ReadRecord};
+use crate::identity::Caller;
 use crate::model::TenantId;
 use crate::outbox::entry::{ActivityEntry, ReadEntry};
 
@@ -39,8 +42,12 @@ pub(super) async fn list(
     request: Request,
 ) -> Result<Response, Problem> {
     let caller = entrance.caller(request.headers()).await?;
-    let limit = page::limit(listing.limit)?;
     let (filter, before) = listing.wanted(Log::Activities)?;
+    if let Some(format) = listing.format {
+        let limit = page::limit_up_to(listing.limit, MOST_LINES, MOST_LINES)?;
+        return export(&entrance, &caller, Log::Activities, filter, format).await?.answer(before, limit).await;
+    }
+    let limit = page::limit(listing.limit)?;
     let found = entrance.edge.workflow.audit_log(&caller, filter.of_activities(), before, limit).await?;
     let items = found.items.iter().map(ActivityEntry::of).collect();
     let next_cursor = found.next.map(|number| filter.cursor(Log::Activities, number));
@@ -54,13 +61,28 @@ pub(super) async fn reads(
     request: Request,
 ) -> Result<Response, Problem> {
     let caller = entrance.caller(request.headers()).await?;
-    let limit = page::limit(listing.limit)?;
     let (filter, before) = listing.wanted(Log::Reads)?;
+    if let Some(format) = listing.format {
+        let limit = page::limit_up_to(listing.limit, MOST_LINES, MOST_LINES)?;
+        return export(&entrance, &caller, Log::Reads, filter, format).await?.answer(before, limit).await;
+    }
+    let limit = page::limit(listing.limit)?;
     let tenant = entrance.edge.workflow.audit_reader(&caller).await?;
     let (records, next) = read_back(&entrance.edge, tenant, &filter, before, limit).await?;
     let items = records.iter().map(ReadEntry::of).collect();
     let next_cursor = next.map(|number| filter.cursor(Log::Reads, number));
     Ok(reply(200, None, &PageView { items, next_cursor }))
+}
+
+async fn export(
+    entrance: &Entrance,
+    caller: &Caller,
+    log: Log,
+    filter: Filter,
+    format: Format,
+) -> Result<Export, Problem> {
+    let tenant = entrance.edge.workflow.audit_reader(caller).await?;
+    Ok(Export { edge: Arc::clone(&entrance.edge), tenant, log, filter, format })
 }
 
 /// A tenant's reads, newest first, and where to go on.

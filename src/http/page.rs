@@ -19,10 +19,18 @@ const MAX_LIMIT: usize = 200;
 /// # Errors
 /// 400.
 pub(super) fn limit(given: Option<usize>) -> Result<usize, Problem> {
+    limit_up_to(given, DEFAULT_LIMIT, MAX_LIMIT)
+}
+
+/// The limit of a request where another one is usual.
+///
+/// # Errors
+/// 400.
+pub(super) fn limit_up_to(given: Option<usize>, usual: usize, most: usize) -> Result<usize, Problem> {
     match given {
-        None => Ok(DEFAULT_LIMIT),
-        Some(limit) if (1..=MAX_LIMIT).contains(&limit) => Ok(limit),
-        Some(_) => Err(Problem::invalid("limit", format!("must be between 1 and {MAX_LIMIT}"))),
+        None => Ok(usual),
+        Some(limit) if (1..=most).contains(&limit) => Ok(limit),
+        Some(_) => Err(Problem::invalid("limit", format!("must be between 1 and {most}"))),
     }
 }
 

@@ -255,6 +255,20 @@ impl Workflow {
         limit: usize,
     ) -> Result<Page<NumberedActivity, u64>, WorkflowError> {
         let tenant = self.audit_reader(caller).await?;
+        self.activities_of(tenant, filter, before, limit).await
+    }
+
+    /// The audit log of a tenant, for whoever has been found to be one of its readers ([`Workflow::audit_reader`]).
+    ///
+    /// # Errors
+    /// [`WorkflowError::Unavailable`].
+    pub async fn activities_of(
+        &self,
+        tenant: TenantId,
+        filter: ActivityFilter,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Page<NumberedActivity, u64>, WorkflowError> {
         let mut items = self.store.activities_of(tenant, filter, before, limit + 1).await?;
         let more = items.len() > limit;
         items.truncate(limit);

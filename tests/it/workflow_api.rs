@@ -1,5 +1,6 @@
 //! The workflow API, call by call: what each answers, and what it says when it does not (R10-R16).
 
+mod export;
 mod in_force;
 mod malformed;
 mod once;

@@ -6,6 +6,7 @@ use super::super::page;
 use super::super::problem::Problem;
 use super::super::router::id;
 use super::Log;
+use super::export::Format;
 use crate::audit::ReadRecord;
 use crate::model::{ActivityKind, Category, PersonId, SupportRequestId, Timestamp};
 use crate::store::ActivityFilter;
@@ -21,6 +22,7 @@ pub(in crate::http) struct Listing {
     support_request: Option<String>,
     data_category: Option<String>,
     pub(super) limit: Option<usize>,
+    pub(super) format: Option<Format>,
     cursor: Option<String>,
 }
 

@@ -133,6 +133,12 @@ pub async fn look_at_everything(world: &mut World, who: &str) {
         for filter in FILTERS {
             world.look_through(who, &format!("{list}{filter}&limit=1")).await;
             world.look_on(who, &format!("{list}{filter}&limit=1")).await;
+            world.look(&Look::new(who, Method::GET, &format!("{list}{filter}&format=ocsf"))).await;
+        }
+    }
+    for list in ["/v1/audit-log", "/v1/audit-log/reads"] {
+        for format in ["jsonl", "ocsf", "jsonl&limit=2", "csv"] {
+            world.look(&Look::new(who, Method::GET, &format!("{list}?format={format}"))).await;
         }
     }
     for view in ["pending", "approved"] {
