@@ -14,6 +14,7 @@ pub mod model;
 pub mod outbox;
 pub mod policy;
 pub mod replica;
+pub mod signing;
 pub mod store;
 #[cfg(feature = "workbench")]
 pub mod workbench;

@@ -6,7 +6,6 @@
 
 mod bundle;
 mod conditions;
-mod digest;
 mod envelope;
 mod evaluate;
 mod index;
@@ -29,8 +28,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::{ArcSwap, ArcSwapOption};
 
 pub use bundle::{Bundle, Effect, PolicyInfo, PolicyVersion};
-pub use digest::{sha256, sha256_of_texts};
-pub use envelope::{InvalidKey, SigningKey, TrustedKey, TrustedKeys};
 pub use evaluate::Verdict;
 pub use invariants::{Form, Invariant, Invariants};
 pub use package::{Package, PackedFile, PackedTests, SignedPackage};

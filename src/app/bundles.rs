@@ -11,9 +11,8 @@ use super::newest::Newest;
 use super::watch::watch;
 use crate::clock::Clock;
 use crate::config::PolicySettings;
-use crate::policy::{
-    Bundle, BundleSource, Effect, LoadError, Policies, ProofReport, SignedPackage, TrustedKey, TrustedKeys,
-};
+use crate::policy::{Bundle, BundleSource, Effect, LoadError, Policies, ProofReport, SignedPackage};
+use crate::signing::{TrustedKey, TrustedKeys};
 
 /// How often the files are read until two readings in a row say the same.
 const READINGS: usize = 10;

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 use serde::Serialize;
 
-use super::digest::{beginning, sha256_of_texts};
 use super::index::Index;
 use super::nesting;
 use super::place::{LoadError, Place, Problem, place_of_policy, problems};
@@ -16,6 +15,7 @@ use super::question::{ActionId, WorkflowAction};
 use super::roles::{RoleCatalogue, RoleCatalogueError};
 use super::slice::Words;
 use super::source::{BundleSource, SourceFile};
+use crate::signing::{beginning, sha256_of_texts};
 
 /// Whether a policy permits or forbids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

@@ -9,10 +9,10 @@ use std::str::FromStr;
 
 use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 
-use super::digest::{beginning, sha256_of_texts};
 use super::nesting;
 use super::place::{LoadError, Place, Problem, problems};
 use super::source::{SourceFile, read_folder};
+use crate::signing::{beginning, sha256_of_texts};
 
 /// What an invariant claims of the answers to the questions it speaks of.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,12 +10,12 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::digest::sha256;
-use super::envelope::{self, SigningKey, TrustedKey, TrustedKeys};
+use super::envelope;
 use super::place::LoadError;
 use super::proof::ProofReport;
 use super::source::{BundleSource, LARGEST_FILE_BYTES, ROLES_FILE, SCHEMA_FILE, SourceFile};
 use crate::model::Timestamp;
+use crate::signing::{Signer, TrustedKey, TrustedKeys, sha256};
 
 /// The payload's media type.
 const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
@@ -105,8 +105,9 @@ impl Package {
     /// Signs it; gives the envelope, as JSON.
     ///
     /// # Errors
-    /// [`LoadError`] when nobody would take it: a file with a name that no bundle has, or one that is too large.
-    pub fn sign(&self, key: &SigningKey) -> Result<String, LoadError> {
+    /// [`LoadError`] when nobody would take it: a file with a name that no bundle has, or one that is too large; and when
+    /// it could not be signed.
+    pub fn sign(&self, signer: &dyn Signer) -> Result<String, LoadError> {
         self.check()?;
         let statement = Statement {
             kind: STATEMENT_TYPE.to_owned(),
@@ -115,7 +116,7 @@ impl Package {
             predicate: self.clone(),
         };
         let payload = serde_json::to_vec(&statement).map_err(|error| LoadError::of(error.to_string()))?;
-        Ok(key.sign(PAYLOAD_TYPE, &payload))
+        envelope::seal(signer, PAYLOAD_TYPE, &payload).map_err(|error| LoadError::of(error.to_string()))
     }
 
     /// The bundle's texts.
@@ -272,6 +273,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::signing::SigningKey;
 
     fn package() -> Package {
         let source = BundleSource::shipped();
@@ -305,7 +307,7 @@ mod tests {
         change(&mut predicate, &mut subject);
         let (kind, predicate_type) = (STATEMENT_TYPE.to_owned(), PREDICATE_TYPE.to_owned());
         let payload = serde_json::to_vec(&Statement { kind, subject, predicate_type, predicate }).unwrap();
-        let opened = SignedPackage::open(key.sign(PAYLOAD_TYPE, &payload).as_bytes(), &trusted);
+        let opened = SignedPackage::open(envelope::seal(&key, PAYLOAD_TYPE, &payload).unwrap().as_bytes(), &trusted);
         opened.and_then(|signed| signed.package().source()).map(|_| ()).map_err(|error| error.to_string())
     }
 
@@ -403,7 +405,7 @@ mod tests {
     fn a_signed_text_of_another_kind_is_no_bundle() {
         let (key, trusted) = key();
         let said = |payload: &Value| {
-            let signed = key.sign(PAYLOAD_TYPE, payload.to_string().as_bytes());
+            let signed = envelope::seal(&key, PAYLOAD_TYPE, payload.to_string().as_bytes()).unwrap();
             SignedPackage::open(signed.as_bytes(), &trusted).unwrap_err().to_string()
         };
         assert!(said(&json!([])).contains("holds no statement"));

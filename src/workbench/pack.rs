@@ -60,7 +60,7 @@ pub fn pack(
     let tests = PackedTests {
         rows: outcome.rows.len(),
         coverage_percent: outcome.coverage.percent(),
-        report_sha256: crate::policy::sha256(report.as_bytes()),
+        report_sha256: crate::signing::sha256(report.as_bytes()),
     };
     let package = Package {
         policy_version: bundle.version().to_string(),

@@ -4,18 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Each room with the rooms it may use. `model` knows nobody.
-const ARROWS: [(&str, &[&str]); 15] = [
+const ARROWS: [(&str, &[&str]); 16] = [
     ("model", &[]),
+    ("signing", &[]),
     ("clock", &["model"]),
-    ("audit", &["clock", "model"]),
+    ("audit", &["clock", "model", "signing"]),
     ("identity", &["clock", "model"]),
-    ("policy", &["model"]),
+    ("policy", &["model", "signing"]),
     ("store", &["model"]),
     ("replica", &["model", "store"]),
     ("outbox", &["audit", "clock", "model", "store"]),
     ("decision", &["audit", "clock", "model", "policy", "replica", "store"]),
     ("workflow", &["audit", "clock", "decision", "identity", "model", "policy", "store"]),
-    ("workbench", &["decision", "model", "policy"]),
+    ("workbench", &["decision", "model", "policy", "signing"]),
     ("config", &["audit", "identity", "model", "outbox"]),
     (
         "http",
@@ -28,10 +29,10 @@ const ARROWS: [(&str, &[&str]); 15] = [
         "app",
         &[
             "audit", "clock", "config", "decision", "http", "identity", "model", "outbox", "policy", "replica",
-            "store", "workflow",
+            "signing", "store", "workflow",
         ],
     ),
-    ("cli", &["app", "audit", "clock", "config", "identity", "model", "outbox", "policy", "workbench"]),
+    ("cli", &["app", "audit", "clock", "config", "identity", "model", "outbox", "policy", "signing", "workbench"]),
 ];
 
 fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -11,7 +11,8 @@ use clap::{Args, Subcommand};
 use super::{load, write};
 use crate::cli::paint::{BAD, GOOD, QUIET};
 use crate::clock::{Clock as _, SystemClock};
-use crate::policy::{Bundle, SignedPackage, SigningKey, TrustedKey, TrustedKeys};
+use crate::policy::{Bundle, SignedPackage};
+use crate::signing::{SigningKey, TrustedKey, TrustedKeys};
 use crate::workbench::pack::{NotPacked, pack};
 
 /// One file with policies, schema, tests and proof, under one signature; `serve` takes nothing else where
@@ -174,7 +175,7 @@ impl Verify {
         );
         println!("proof  {}", package.invariants_digest.as_deref().map_or("none", |_| "packed"));
         for file in &package.files {
-            println!("  {QUIET}{}{QUIET:#} {}", crate::policy::sha256(file.text.as_bytes()), file.name);
+            println!("  {QUIET}{}{QUIET:#} {}", crate::signing::sha256(file.text.as_bytes()), file.name);
         }
         Ok(true)
     }

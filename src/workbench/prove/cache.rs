@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use cedar_policy::RequestEnv;
 
-use crate::policy::{Bundle, sha256_of_texts};
+use crate::policy::Bundle;
+use crate::signing::sha256_of_texts;
 use crate::workbench::environments::name;
 
 /// Changes when a proof comes to mean something else.

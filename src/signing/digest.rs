@@ -1,4 +1,4 @@
-//! Digests of texts, by which bundles, invariants and proofs are told apart.
+//! SHA-256 digests as hexadecimal digits.
 
 use sha2::{Digest as _, Sha256};
 
@@ -21,6 +21,6 @@ pub fn sha256_of_texts<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 /// The beginning of a digest: enough to tell what people made apart, and short enough to be shown.
-pub(super) fn beginning(digest: &str) -> String {
+pub(crate) fn beginning(digest: &str) -> String {
     digest.chars().take(16).collect()
 }
