@@ -27,6 +27,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use self::courier::Courier;
 use self::sender::Sender;
@@ -116,10 +117,11 @@ impl Outbox {
     /// start.
     pub async fn stop(&self) {
         let _ = self.stop.send(true);
+        let deadline = Instant::now() + STOP_PATIENCE;
         let couriers = std::mem::take(&mut *self.couriers.lock());
         for courier in couriers {
             let ends = courier.abort_handle();
-            if tokio::time::timeout(STOP_PATIENCE, courier).await.is_err() {
+            if tokio::time::timeout_at(deadline, courier).await.is_err() {
                 ends.abort();
             }
         }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -9,7 +11,7 @@ use reqwest::{Client, Url, redirect};
 
 use super::event::Event;
 use super::settings::{EndpointSettings, InvalidWebhooks, WebhookSettings};
-use super::signature::{Signer, read_secret};
+use super::signature::{Signer, read_key, read_secret};
 use crate::model::Timestamp;
 
 /// How much of an answer is read; more is a failure. Nothing of it is looked at.
@@ -38,7 +40,7 @@ impl Failure {
 pub(super) struct Sender {
     client: Client,
     url: Url,
-    signer: std::sync::Arc<Signer>,
+    signer: Arc<Signer>,
 }
 
 impl fmt::Debug for Sender {
@@ -51,11 +53,15 @@ impl fmt::Debug for Sender {
 impl Sender {
     pub(super) fn new(endpoint: &EndpointSettings, settings: &WebhookSettings) -> Result<Self, InvalidWebhooks> {
         let name = || endpoint.name.clone();
-        let secret = |file: &std::path::PathBuf| {
-            let file_name = file.display().to_string();
-            read_secret(file).map_err(|problem| InvalidWebhooks::Secret { name: name(), file: file_name, problem })
+        let named = |file: &Path, problem: String| InvalidWebhooks::Secret {
+            name: name(),
+            file: file.display().to_string(),
+            problem,
         };
+        let secret = |file: &PathBuf| read_secret(file).map_err(|problem| named(file, problem));
         let secrets = endpoint.secret_files.iter().map(secret).collect::<Result<Vec<_>, _>>()?;
+        let key = |file: &PathBuf| read_key(file).map_err(|problem| named(file, problem));
+        let key = endpoint.signing_key_file.as_ref().map(key).transpose()?;
         let not_made = |cause: String| InvalidWebhooks::Client { name: name(), cause };
         let url = Url::parse(&endpoint.url).map_err(|error| not_made(error.to_string()))?;
         let mut client = Client::builder()
@@ -73,7 +79,7 @@ impl Sender {
             client = client.dns_resolver(PublicAddresses);
         }
         let client = client.build().map_err(|error| not_made(format!("{error:?}")))?;
-        Ok(Self { client, url, signer: std::sync::Arc::new(Signer::new(secrets)) })
+        Ok(Self { client, url, signer: Arc::new(Signer::new(secrets, key)) })
     }
 
     /// Delivers an event: the endpoint has said 2xx and finished its answer.

@@ -89,6 +89,9 @@ pub struct EndpointSettings {
     /// after the other.
     #[serde(default)]
     pub secret_files: Vec<PathBuf>,
+    /// A file with a key (PEM, Ed25519) by which every delivery is signed, too: its receiver needs no secret.
+    #[serde(default)]
+    pub signing_key_file: Option<PathBuf>,
     /// Which events; all of them when not given.
     #[serde(default = "every_stream")]
     pub events: Vec<Stream>,
@@ -155,8 +158,8 @@ impl EndpointSettings {
         if self.name.is_empty() || self.name.len() > LONGEST_NAME || !self.name.bytes().all(named) {
             return Some(format!("is no name: 1 to {LONGEST_NAME} letters, digits and `-._`"));
         }
-        if self.secret_files.is_empty() || self.secret_files.len() > 4 {
-            return Some("needs one to four `secret_files`".to_owned());
+        if self.secret_files.len() > 4 || (self.secret_files.is_empty() && self.signing_key_file.is_none()) {
+            return Some("needs one to four `secret_files`, or a `signing_key_file`".to_owned());
         }
         if self.events.is_empty() {
             return Some("has no `events`".to_owned());

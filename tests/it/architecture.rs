@@ -13,7 +13,7 @@ const ARROWS: [(&str, &[&str]); 16] = [
     ("policy", &["model", "signing"]),
     ("store", &["model"]),
     ("replica", &["model", "store"]),
-    ("outbox", &["audit", "clock", "model", "store"]),
+    ("outbox", &["audit", "clock", "model", "signing", "store"]),
     ("decision", &["audit", "clock", "model", "policy", "replica", "store"]),
     ("workflow", &["audit", "clock", "decision", "identity", "model", "policy", "store"]),
     ("workbench", &["decision", "model", "policy", "signing"]),

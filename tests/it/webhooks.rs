@@ -18,7 +18,8 @@ pub const SETTINGS: &str = "[webhooks]\nlook_every_ms = 5\ntimeout_ms = 300\nfir
 /// A house in which both tenants have an endpoint.
 pub async fn connected() -> (House, Receiver, Receiver) {
     let (contoso, fabrikam) = (Receiver::open().await, Receiver::open().await);
-    let settings = [SETTINGS, &contoso.settings("siem", "contoso"), &fabrikam.settings("hooks", "fabrikam")].concat();
+    let settings =
+        [SETTINGS, &contoso.settings("siem", "contoso"), &fabrikam.settings_with_key("hooks", "fabrikam")].concat();
     (House::start_with(&format!("server.metrics_listen = \"127.0.0.1:0\"\n{settings}")).await, contoso, fabrikam)
 }
 

@@ -12,6 +12,7 @@ use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use consentry::signing::{SigningKey, TrustedKey};
 use http_body_util::BodyExt as _;
 use hyper::body::Frame;
 use parking_lot::Mutex;
@@ -78,6 +79,8 @@ struct Inside {
     got: Vec<Got>,
     choice: Choice,
     secret: Vec<u8>,
+    /// By which every delivery must be signed, too.
+    key: Option<TrustedKey>,
     strays: usize,
 }
 
@@ -94,7 +97,7 @@ impl Receiver {
         let folder = TempDir::new().unwrap();
         let secret: Vec<u8> = (0..32).map(|_| fastrand::u8(..)).collect();
         std::fs::write(folder.path().join("secret"), format!("whsec_{}\n", STANDARD.encode(&secret))).unwrap();
-        let inside = Inside { got: Vec::new(), choice: Box::new(|_| Manner::Takes), secret, strays: 0 };
+        let inside = Inside { got: Vec::new(), choice: Box::new(|_| Manner::Takes), secret, key: None, strays: 0 };
         let inside = Arc::new(Mutex::new(inside));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
@@ -109,6 +112,21 @@ impl Receiver {
         format!(
             "[[webhooks.endpoints]]\nname = \"{name}\"\ntenant = \"{tenant}\"\nurl = \"{url}\"\nsecret_files = [\"{secret}\"]\n"
         )
+    }
+
+    /// A file that lives as long as this.
+    pub fn keep(&self, name: &str, text: &str) -> std::path::PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    }
+
+    /// Settings of an endpoint that is this one, with a key; from now on it wants its signature.
+    pub fn settings_with_key(&self, name: &str, tenant: &str) -> String {
+        let key = SigningKey::generate().unwrap();
+        let file = self.keep("key.pem", &key.to_pem());
+        self.inside.lock().key = Some(key.public());
+        format!("{}signing_key_file = \"{}\"\n", self.settings(name, tenant), file.display())
     }
 
     /// From now on it answers so.
@@ -146,17 +164,19 @@ impl Receiver {
 }
 
 /// What Standard Webhooks ask of whoever verifies, but for the age of the timestamp.
-fn verified(secret: &[u8], request: &http::request::Parts, body: &[u8]) -> Option<(String, i64)> {
+fn verified(inside: &Inside, request: &http::request::Parts, body: &[u8]) -> Option<(String, i64)> {
     let header = |name: &str| request.headers.get(name)?.to_str().ok().map(ToOwned::to_owned);
     let (id, timestamp) = (header("webhook-id")?, header("webhook-timestamp")?);
     let signed = [format!("{id}.{timestamp}.").as_bytes(), body].concat();
-    let key = hmac::Key::new(hmac::HMAC_SHA256, secret);
     let signatures = header("webhook-signature")?;
-    let good = signatures
-        .split(' ')
-        .filter_map(|signature| signature.strip_prefix("v1,"))
-        .any(|tag| STANDARD.decode(tag).is_ok_and(|tag| hmac::verify(&key, &signed, &tag).is_ok()));
-    good.then_some((id, timestamp.parse().ok()?))
+    let of_kind = |kind: &str| {
+        let tags = signatures.split(' ').filter_map(|signature| signature.strip_prefix(kind)?.strip_prefix(','));
+        tags.filter_map(|tag| STANDARD.decode(tag).ok()).collect::<Vec<_>>()
+    };
+    let secret = hmac::Key::new(hmac::HMAC_SHA256, &inside.secret);
+    let by_secret = of_kind("v1").iter().any(|tag| hmac::verify(&secret, &signed, tag).is_ok());
+    let by_key = inside.key.as_ref().is_none_or(|key| of_kind("v1a").iter().any(|tag| key.signed(&signed, tag)));
+    (by_secret && by_key).then_some((id, timestamp.parse().ok()?))
 }
 
 async fn receive(State(inside): State<Arc<Mutex<Inside>>>, request: Request) -> Response {
@@ -167,7 +187,7 @@ async fn receive(State(inside): State<Arc<Mutex<Inside>>>, request: Request) -> 
         let is_expected = parts.method == "POST"
             && parts.uri.path() == "/hook"
             && parts.headers["content-type"] == "application/cloudevents+json; charset=utf-8";
-        let verified = verified(&inside.secret, &parts, &bytes).filter(|_| is_expected);
+        let verified = verified(&inside, &parts, &bytes).filter(|_| is_expected);
         let Some((id, timestamp)) = verified else {
             inside.strays += 1;
             return Response::builder().status(400).body(Body::empty()).unwrap();
