@@ -4,6 +4,7 @@ mod beside;
 mod bundles;
 mod chronicle;
 mod newest;
+mod receipts;
 mod watch;
 
 use std::net::SocketAddr;
@@ -74,6 +75,14 @@ pub enum StartError {
     /// A file that the webhooks need cannot be used.
     #[error("webhooks: {0}")]
     Webhooks(#[from] InvalidWebhooks),
+    /// A key of the receipts cannot be used.
+    #[error("receipts: `{file}` {problem}")]
+    Receipts {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A listener could not be bound.
     #[error(transparent)]
     Listen(#[from] std::io::Error),
@@ -102,6 +111,7 @@ impl App {
         let origin = origin(config, Arc::clone(&clock))?;
         let (bundle, first) = origin.first()?;
         let identity = Identity::new(config.identity.clone(), Arc::clone(&clock))?;
+        let (receipt_signer, receipt_keys) = receipts::read(&config.receipts)?;
         let log = Arc::new(DecisionLog::open(&config.decision_log, Arc::clone(&clock))?);
         let sqlite = Arc::new(SqliteStore::open(&config.store.path)?);
         if let Some(stored) = sqlite.last_commit_at().filter(|_| !config.store.accept_earlier_clock) {
@@ -147,9 +157,11 @@ impl App {
             )
             .beside(shadow.clone()),
             workflow: Workflow::new(store, Arc::clone(&policies), Arc::clone(&clock), Arc::clone(&log), ids)
-                .beside(shadow),
+                .beside(shadow)
+                .with_receipts(receipt_signer),
             log: Arc::clone(&log),
             outbox,
+            receipt_keys,
             replica: Arc::clone(&replica),
             policies,
             clock,
@@ -185,6 +197,7 @@ impl App {
         let origin = origin(config, Arc::clone(&clock))?;
         origin.judge(&origin.steady_look())?;
         Identity::new(config.identity.clone(), clock)?;
+        receipts::read(&config.receipts)?;
         Ok(())
     }
 

@@ -5,6 +5,7 @@ mod demo;
 mod paint;
 #[cfg(feature = "workbench")]
 mod policy;
+mod receipt;
 #[cfg(feature = "workbench")]
 mod review;
 mod serve;
@@ -35,6 +36,8 @@ enum Command {
     /// Questions of a security reviewer, asked of the decision log.
     #[cfg(feature = "workbench")]
     Review(review::Review),
+    /// Verifies receipts of approvals.
+    Receipt(receipt::Receipt),
     /// Mints a token from a local key, for development alone.
     Token(token::Token),
 }
@@ -65,6 +68,7 @@ impl Cli {
             Command::Policy(policy) => return Ok(policy.run()),
             #[cfg(feature = "workbench")]
             Command::Review(review) => return Ok(review.run()),
+            Command::Receipt(receipt) => receipt.run()?,
             Command::Token(token) => token.run()?,
         }
         Ok(ExitCode::SUCCESS)

@@ -70,6 +70,9 @@ pub struct Config {
     /// Tenants registered by the configuration (R10).
     #[serde(default)]
     pub tenants: Vec<TenantSettings>,
+    /// Receipts of approvals.
+    #[serde(default)]
+    pub receipts: ReceiptSettings,
     /// Where tenants are told what happens.
     #[serde(default)]
     pub webhooks: WebhookSettings,
@@ -173,6 +176,16 @@ impl Default for DecisionSettings {
     fn default() -> Self {
         Self { cache_capacity: 100_000 }
     }
+}
+
+/// Receipts of approvals.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReceiptSettings {
+    /// The key that signs them (PEM, Ed25519); none: none are made.
+    pub signing_key: Option<PathBuf>,
+    /// Public keys that signed receipts before (PEM): they stay published.
+    pub former_keys: Vec<PathBuf>,
 }
 
 /// A tenant registered by the configuration.

@@ -37,6 +37,7 @@ use crate::identity::{Caller, Identity, LastToken};
 use crate::outbox::Outbox;
 use crate::policy::Policies;
 use crate::replica::Replica;
+use crate::signing::TrustedKeys;
 use crate::workflow::Workflow;
 
 pub use body::Room;
@@ -57,6 +58,8 @@ pub struct Edge {
     pub log: Arc<DecisionLog>,
     /// What tenants are told.
     pub outbox: Arc<Outbox>,
+    /// The keys by which receipts are verified.
+    pub receipt_keys: TrustedKeys,
     /// For readiness.
     pub replica: Arc<Replica>,
     /// For readiness and the bundle's version.

@@ -13,6 +13,7 @@ pub mod identity;
 pub mod model;
 pub mod outbox;
 pub mod policy;
+pub mod receipt;
 pub mod replica;
 pub mod signing;
 pub mod store;

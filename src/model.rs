@@ -26,8 +26,8 @@ pub use command::{Command, ConsentChange, Event, Narrowing, NewAccessRequest, Ne
 pub use consent::{Consent, ConsentStatus, LISTED_AFTER_END_MS, Part, Scope};
 pub use facts::{AccessFacts, CaseFacts, ConsentFacts};
 pub use id::{
-    AccessRequestId, AppRole, ConsentId, InvalidId, MAX_ID_BYTES, PersonId, RoleId, ServiceId, SupportRequestId,
-    TenantId,
+    AccessRequestId, AppRole, ConsentId, InvalidId, MAX_ID_BYTES, PersonId, ReceiptId, RoleId, ServiceId,
+    SupportRequestId, TenantId,
 };
 pub use support_request::{SubmittedIn, SupportRequest, Tenant};
 pub use time::{InvalidTime, Timestamp};

@@ -6,7 +6,6 @@
 
 mod bundle;
 mod conditions;
-mod envelope;
 mod evaluate;
 mod index;
 mod invariants;

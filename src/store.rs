@@ -21,7 +21,7 @@ use crate::model::{
     SupportRequestId, Tenant, TenantId, Timestamp,
 };
 
-pub use object::{Key, Object, RememberedAnswer, Slot, Write};
+pub use object::{Key, Object, RememberedAnswer, SignedReceipt, Slot, Write};
 pub use outbox::{Letter, LetterId, Outbox, OutboxChange, OutboxPlaces, Stream};
 
 /// A future behind a trait object.
@@ -310,6 +310,9 @@ pub trait Store: Send + Sync + fmt::Debug {
         &self,
         caller_and_key: String,
     ) -> BoxFuture<'_, Result<Option<(Seq, RememberedAnswer)>, StoreError>>;
+
+    /// Reads the receipt of a consent's approval.
+    fn receipt(&self, consent: ConsentId) -> BoxFuture<'_, Result<Option<SignedReceipt>, StoreError>>;
 
     /// Forgets remembered answers given before this time. Returns how many.
     fn forget_answers(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>>;

@@ -11,6 +11,7 @@ mod error;
 mod explanation;
 mod judge;
 mod may;
+mod receipts;
 mod views;
 
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::audit::{DecisionIds, DecisionLog};
 use crate::clock::Clock;
 use crate::decision::Shadow;
 use crate::policy::Policies;
+use crate::signing::Signer;
 use crate::store::Store;
 
 pub use change::{Answered, Once, Render, Rendered};
@@ -41,6 +43,8 @@ pub struct Workflow {
     /// Room for those who search the decision log: each reads a part of it.
     searches: Arc<Semaphore>,
     bell: Bell,
+    /// Signs receipts of approvals; none: none are made.
+    receipts: Option<Arc<dyn Signer>>,
 }
 
 impl Workflow {
@@ -55,13 +59,19 @@ impl Workflow {
     ) -> Self {
         let judge = Judge::new(policies, Arc::clone(&clock), log, ids);
         let searches = Arc::new(Semaphore::new(explanation::SEARCHES_AT_ONCE));
-        Self { store, clock, judge, searches, bell: Bell::hang() }
+        Self { store, clock, judge, searches, bell: Bell::hang(), receipts: None }
     }
 
     /// The same, with a bundle that is asked beside the one in force.
     #[must_use]
     pub fn beside(self, shadow: Option<Arc<Shadow>>) -> Self {
         Self { judge: self.judge.beside(shadow), ..self }
+    }
+
+    /// The same, with a receipt of each approval, signed by this key.
+    #[must_use]
+    pub fn with_receipts(self, receipts: Option<Arc<dyn Signer>>) -> Self {
+        Self { receipts, ..self }
     }
 
     /// The store's health, for readiness.

@@ -54,6 +54,8 @@ pub struct ReadRecord {
     pub access_request: Option<String>,
     /// The consents that allowed it; none under R5.
     pub consents: Vec<String>,
+    /// The receipt of each of these consents, where one was made.
+    pub receipts: Vec<Option<String>>,
 }
 
 /// What a line must say to be an allowed read.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::{AccessRequestId, ConsentId, TenantId, Timestamp};
+use crate::model::{AccessRequestId, ConsentId, ReceiptId, TenantId, Timestamp};
 use crate::policy::{Bundle, Effect, PolicyInfo, PolicyVersion, Verdict};
 use crate::store::Seq;
 
@@ -48,6 +48,8 @@ pub struct Answer {
     pub access_request: Option<AccessRequestId>,
     /// The consents that allow it (R22).
     pub consents: Vec<ConsentId>,
+    /// The receipt of each of these consents, where one was made.
+    pub receipts: Vec<Option<ReceiptId>>,
     /// When the policies were asked.
     pub evaluated_at: Timestamp,
     /// The first moment at which the same facts may give another answer (G2).

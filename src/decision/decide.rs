@@ -228,6 +228,7 @@ fn evaluate(
         facts_revision: revision,
         access_request: used.map(|used| used.id.clone()),
         consents: used.into_iter().flat_map(AccessFacts::consents).map(|consent| consent.id.clone()).collect(),
+        receipts: used.into_iter().flat_map(AccessFacts::consents).map(|consent| consent.receipt.clone()).collect(),
         evaluated_at: now,
         unchanged_until: access_request.map_or(Timestamp::LATEST, |request| request.unchanged_until(now)),
         is_read,

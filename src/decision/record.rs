@@ -59,6 +59,7 @@ pub(super) fn record_tail(question: &ReadQuestion<'_>, answer: &Answer, determin
         facts_revision: u64,
         access_request: Option<&'a str>,
         consents: Vec<&'a str>,
+        receipts: Vec<Option<&'a str>>,
     }
     let tail = Tail {
         evaluation: &answer.evaluation,
@@ -80,6 +81,7 @@ pub(super) fn record_tail(question: &ReadQuestion<'_>, answer: &Answer, determin
         facts_revision: answer.facts_revision.0,
         access_request: answer.access_request.as_ref().map(crate::model::AccessRequestId::as_str),
         consents: answer.consents.iter().map(crate::model::ConsentId::as_str).collect(),
+        receipts: answer.receipts.iter().map(|id| id.as_ref().map(crate::model::ReceiptId::as_str)).collect(),
     };
     let mut text = String::new();
     push_json(&mut text, &tail);

@@ -320,6 +320,7 @@ mod tests {
             facts_revision: Seq(0),
             access_request: None,
             consents: Vec::new(),
+            receipts: Vec::new(),
             evaluated_at: NOW,
             unchanged_until: Timestamp::LATEST,
             is_read: true,

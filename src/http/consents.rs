@@ -5,11 +5,12 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use super::problem::Problem;
-use super::router::{Path, Query, answered, id, page_view, rendered, reply};
+use super::router::{Path, Query, answered, id, page_view, rendered, reply, respond};
 use super::views::{ConsentListView, ConsentView};
 use super::{Entrance, body, page, precise};
 use crate::model::{Category, CategorySet, ConsentId, Narrowing, Outcome, Scope, Timestamp};
-use crate::workflow::{ConsentCommand, ConsentView as View, Precise};
+use crate::receipt::published;
+use crate::workflow::{ConsentCommand, ConsentView as View, Precise, Rendered};
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -67,6 +68,23 @@ pub(super) async fn show_one(
     let found = entrance.edge.workflow.consent(&caller, &consent).await?;
     let now = entrance.edge.clock.now();
     Ok(reply(200, Some(found.consent.version), &ConsentView::seen(&found, now)))
+}
+
+/// `GET /v1/consents/{id}/receipt`
+pub(super) async fn receipt(
+    State(entrance): State<Entrance>,
+    Path(consent): Path,
+    request: Request,
+) -> Result<Response, Problem> {
+    let caller = entrance.caller(request.headers()).await?;
+    let consent = id("id", &consent, ConsentId::new)?;
+    let receipt = entrance.edge.workflow.receipt(&caller, &consent).await?;
+    Ok(respond(Rendered { status: 200, headers: Vec::new(), body: receipt.envelope }))
+}
+
+/// `GET /.well-known/consentry-receipt-keys`
+pub(super) async fn receipt_keys(State(entrance): State<Entrance>) -> Response {
+    respond(Rendered { status: 200, headers: Vec::new(), body: published(&entrance.edge.receipt_keys) })
 }
 
 /// `POST /v1/consents/{id}/approve`

@@ -44,6 +44,7 @@ pub(super) fn routes(entrance: Entrance) -> Router {
         .route("/access/v1/search/resource", post(search::resources))
         .route("/access/v1/search/action", post(search::actions))
         .route("/.well-known/authzen-configuration", get(evaluation::configuration))
+        .route("/.well-known/consentry-receipt-keys", get(consents::receipt_keys))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz));
     let routes = match entrance.via {
@@ -86,6 +87,7 @@ fn workflow() -> Router<Entrance> {
         .route("/v1/access-requests/{id}/cancel", post(access_requests::cancel))
         .route("/v1/consents", get(consents::list))
         .route("/v1/consents/{id}", get(consents::show_one))
+        .route("/v1/consents/{id}/receipt", get(consents::receipt))
         .route("/v1/consents/{id}/approve", post(consents::approve))
         .route("/v1/consents/{id}/reject", post(consents::reject))
         .route("/v1/consents/{id}/narrow", post(consents::narrow))
@@ -197,7 +199,7 @@ pub(super) fn answered(outcome: Result<Answered, WorkflowError>) -> Result<Respo
     Ok(response)
 }
 
-fn respond(rendered: Rendered) -> Response {
+pub(super) fn respond(rendered: Rendered) -> Response {
     let status = StatusCode::from_u16(rendered.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = (status, rendered.body).into_response();
     let headers = response.headers_mut();

@@ -153,6 +153,8 @@ pub(super) struct ConsentView<'a> {
     decided_at: Option<String>,
     ended_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    receipt: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     advice: Option<&'static str>,
 }
 
@@ -191,6 +193,7 @@ impl<'a> ConsentView<'a> {
             decided_by: consent.decided_by.as_ref().map(crate::model::PersonId::as_str),
             decided_at: consent.decided_at.map(|at| at.to_string()),
             ended_at: consent.ended_at.map(|at| at.to_string()),
+            receipt: consent.receipt.as_ref().map(crate::model::ReceiptId::as_str),
             advice: (consent.status == ConsentStatus::Rejected).then_some(REJECTED_ADVICE),
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CategorySet, ConsentId, PersonId, TenantId, Timestamp};
+use super::{CategorySet, ConsentId, PersonId, ReceiptId, TenantId, Timestamp};
 
 /// For how long an ended consent stays in the approved view (R16): 30 days, in milliseconds.
 pub const LISTED_AFTER_END_MS: i64 = 30 * 24 * 60 * 60 * 1_000;
@@ -117,6 +117,9 @@ pub struct Consent {
     pub decided_at: Option<Timestamp>,
     /// When it became final.
     pub ended_at: Option<Timestamp>,
+    /// The receipt of its approval; none when it was not approved, or while no receipts were made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<ReceiptId>,
     /// Counts the changes of this consent alone, so that a version tells nothing about the other one (R19).
     pub version: u32,
 }
@@ -134,6 +137,7 @@ impl Consent {
             decided_by: None,
             decided_at: None,
             ended_at: None,
+            receipt: None,
             version: 1,
         }
     }

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessRequest, AccessRequestId, Consent, ConsentId, ConsentStatus, InvalidId, PersonId, Scope, SubmittedIn,
-    SupportRequest, TenantId, Timestamp,
+    AccessRequest, AccessRequestId, Consent, ConsentId, ConsentStatus, InvalidId, PersonId, ReceiptId, Scope,
+    SubmittedIn, SupportRequest, TenantId, Timestamp,
 };
 
 /// What a read under this support request depends on.
@@ -48,11 +48,15 @@ pub struct ConsentFacts {
     pub status: ConsentStatus,
     /// R9.
     pub scope: Scope,
+    /// The receipt of its approval, which records of reads name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<ReceiptId>,
 }
 
 impl ConsentFacts {
     fn of(consent: &Consent) -> Self {
-        Self { id: consent.id.clone(), status: consent.status, scope: consent.scope }
+        let Consent { id, status, scope, receipt, .. } = consent;
+        Self { id: id.clone(), status: *status, scope: *scope, receipt: receipt.clone() }
     }
 
     /// Whether the end time has passed (R9).
@@ -124,6 +128,7 @@ impl CaseFacts {
             id: ConsentId::new("another-tenants-consent")?,
             status: ConsentStatus::Approved,
             scope: Scope::WHOLE,
+            receipt: None,
         };
         let as_told = |request: &AccessFacts| AccessFacts {
             support_request_tenant: request.support_request_tenant.as_ref().map(|_| approved.clone()),
@@ -170,7 +175,7 @@ mod tests {
 
     fn consent(id: &str, status: ConsentStatus, until: Option<i64>) -> ConsentFacts {
         let scope = Scope { until: until.map(Timestamp::from_millis), ..Scope::WHOLE };
-        ConsentFacts { id: id.parse().unwrap(), status, scope }
+        ConsentFacts { id: id.parse().unwrap(), status, scope, receipt: None }
     }
 
     fn case(tenant: &str, advanced: bool, requests: Vec<AccessFacts>) -> CaseFacts {
@@ -237,6 +242,7 @@ mod tests {
             id: "co-1".parse().unwrap(),
             status: ConsentStatus::Approved,
             scope: Scope { until: until.map(at), ..Scope::WHOLE },
+            receipt: None,
         };
         let next = |one: Option<i64>, other: Option<i64>| {
             let facts = AccessFacts {

@@ -145,6 +145,11 @@ identifier!(
     "access request id"
 );
 identifier!(
+    /// The receipt of an approval; made by us, and unrelated to every other id (R19).
+    ReceiptId,
+    "receipt id"
+);
+identifier!(
     /// One tenant's consent; made by us, and unrelated to the access request's id (R19).
     ConsentId,
     "consent id"

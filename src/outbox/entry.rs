@@ -95,6 +95,7 @@ pub(crate) struct ReadEntry<'a> {
     support_request: &'a str,
     access_request: Option<&'a str>,
     consents: &'a [String],
+    receipts: &'a [Option<String>],
 }
 
 impl<'a> ReadEntry<'a> {
@@ -111,6 +112,7 @@ impl<'a> ReadEntry<'a> {
             support_request: &record.support_request,
             access_request: record.access_request.as_deref(),
             consents: &record.consents,
+            receipts: &record.receipts,
         }
     }
 }

@@ -81,6 +81,7 @@ pub fn read(tenant: &TenantId, read: &ReadRecord) -> Value {
         "resources": [{ "uid": uid, "name": category, "type": "DiagnosticData" }],
         "unmapped": {
             "support_request": support_request, "access_request": access_request, "consents": read.consents,
+            "receipts": read.receipts,
         },
     });
     event(&kind, read.time.parse().unwrap_or(Timestamp::from_millis(0)), own)

@@ -10,12 +10,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::envelope;
 use super::place::LoadError;
 use super::proof::ProofReport;
 use super::source::{BundleSource, LARGEST_FILE_BYTES, ROLES_FILE, SCHEMA_FILE, SourceFile};
 use crate::model::Timestamp;
-use crate::signing::{Signer, TrustedKey, TrustedKeys, sha256};
+use crate::signing::{Signer, TrustedKey, TrustedKeys, dsse, sha256};
 
 /// The payload's media type.
 const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
@@ -116,7 +115,7 @@ impl Package {
             predicate: self.clone(),
         };
         let payload = serde_json::to_vec(&statement).map_err(|error| LoadError::of(error.to_string()))?;
-        envelope::seal(signer, PAYLOAD_TYPE, &payload).map_err(|error| LoadError::of(error.to_string()))
+        dsse::seal(signer, PAYLOAD_TYPE, &payload).map_err(|error| LoadError::of(error.to_string()))
     }
 
     /// The bundle's texts.
@@ -209,7 +208,8 @@ impl SignedPackage {
         if bytes.len() as u64 > LARGEST_PACKAGE_BYTES {
             return Err(refused(&format!("is over {LARGEST_PACKAGE_BYTES} bytes long")));
         }
-        let (payload, key) = envelope::open(bytes, PAYLOAD_TYPE, trusted)?;
+        let opened = dsse::open(bytes, PAYLOAD_TYPE, trusted);
+        let (payload, key) = opened.map_err(|error| LoadError::of(format!("the signed bundle {error}")))?;
         let statement: Statement =
             serde_json::from_slice(&payload).map_err(|error| refused(&format!("holds no statement: {error}")))?;
         if statement.kind != STATEMENT_TYPE || statement.predicate_type != PREDICATE_TYPE {
@@ -307,7 +307,7 @@ mod tests {
         change(&mut predicate, &mut subject);
         let (kind, predicate_type) = (STATEMENT_TYPE.to_owned(), PREDICATE_TYPE.to_owned());
         let payload = serde_json::to_vec(&Statement { kind, subject, predicate_type, predicate }).unwrap();
-        let opened = SignedPackage::open(envelope::seal(&key, PAYLOAD_TYPE, &payload).unwrap().as_bytes(), &trusted);
+        let opened = SignedPackage::open(dsse::seal(&key, PAYLOAD_TYPE, &payload).unwrap().as_bytes(), &trusted);
         opened.and_then(|signed| signed.package().source()).map(|_| ()).map_err(|error| error.to_string())
     }
 
@@ -405,7 +405,7 @@ mod tests {
     fn a_signed_text_of_another_kind_is_no_bundle() {
         let (key, trusted) = key();
         let said = |payload: &Value| {
-            let signed = envelope::seal(&key, PAYLOAD_TYPE, payload.to_string().as_bytes()).unwrap();
+            let signed = dsse::seal(&key, PAYLOAD_TYPE, payload.to_string().as_bytes()).unwrap();
             SignedPackage::open(signed.as_bytes(), &trusted).unwrap_err().to_string()
         };
         assert!(said(&json!([])).contains("holds no statement"));

@@ -4,7 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{AccessRequest, AccessRequestId, SupportRequest, SupportRequestId, Tenant, TenantId, Timestamp};
+use crate::model::{
+    AccessRequest, AccessRequestId, ConsentId, ReceiptId, SupportRequest, SupportRequestId, Tenant, TenantId, Timestamp,
+};
 
 /// Names one object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -19,6 +21,8 @@ pub enum Key {
     Slot(SupportRequestId, TenantId),
     /// The answer given to a caller under an idempotency key.
     RememberedAnswer(String),
+    /// The receipt of a consent's approval.
+    Receipt(ConsentId),
 }
 
 impl Key {
@@ -27,7 +31,7 @@ impl Key {
     pub const fn is_followed(&self) -> bool {
         match self {
             Self::Tenant(_) | Self::SupportRequest(_) | Self::AccessRequest(_) => true,
-            Self::Slot(..) | Self::RememberedAnswer(_) => false,
+            Self::Slot(..) | Self::RememberedAnswer(_) | Self::Receipt(_) => false,
         }
     }
 }
@@ -40,6 +44,7 @@ impl fmt::Display for Key {
             Self::AccessRequest(id) => write!(f, "access-request/{id}"),
             Self::Slot(support_request, tenant) => write!(f, "slot/{support_request}/{tenant}"),
             Self::RememberedAnswer(key) => write!(f, "answer/{key}"),
+            Self::Receipt(consent) => write!(f, "receipt/{consent}"),
         }
     }
 }
@@ -73,8 +78,20 @@ pub struct RememberedAnswer {
     pub at: Timestamp,
 }
 
+/// The receipt of an approval, as it was signed: kept with the commit that it is about, and never made again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignedReceipt {
+    /// Its id.
+    pub id: ReceiptId,
+    /// The consent that was approved.
+    pub consent: ConsentId,
+    /// The envelope, as JSON.
+    pub envelope: String,
+}
+
 /// One object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "most objects are of the large kind")]
 pub enum Object {
     /// A registered tenant.
     Tenant(Tenant),
@@ -86,6 +103,8 @@ pub enum Object {
     Slot(Slot),
     /// See [`RememberedAnswer`].
     RememberedAnswer(RememberedAnswer),
+    /// See [`SignedReceipt`].
+    Receipt(SignedReceipt),
 }
 
 impl Object {
@@ -98,6 +117,7 @@ impl Object {
             Self::AccessRequest(request) => Key::AccessRequest(request.id.clone()),
             Self::Slot(slot) => Key::Slot(slot.support_request.clone(), slot.resource_tenant.clone()),
             Self::RememberedAnswer(answer) => Key::RememberedAnswer(answer.caller_and_key.clone()),
+            Self::Receipt(receipt) => Key::Receipt(receipt.consent.clone()),
         }
     }
 }

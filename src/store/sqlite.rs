@@ -34,10 +34,10 @@ use self::writer::{Request, Shared, WRITE_PATIENCE, Writer};
 use super::{
     ActivityFilter, BoxFuture, CaseRef, ChangeFeed, Commit, CommitError, Committed, Epoch, Key, Letter, LetterId,
     ListPosition, ListedConsent, Member, MemberId, NumberedActivity, NumberedAnnouncement, Object, Outbox,
-    OutboxChange, RememberedAnswer, Renewal, Seq, Slot, SnapshotItem, Store, StoreError, StoredCase, Term, Versioned,
-    Write,
+    OutboxChange, RememberedAnswer, Renewal, Seq, SignedReceipt, Slot, SnapshotItem, Store, StoreError, StoredCase,
+    Term, Versioned, Write,
 };
-use crate::model::{AccessRequest, PersonId, SupportRequest, SupportRequestId, Tenant, TenantId, Timestamp};
+use crate::model::{AccessRequest, ConsentId, PersonId, SupportRequest, SupportRequestId, Tenant, TenantId, Timestamp};
 
 /// How many changes are kept at least for followers that lag.
 pub const KEPT_CHANGES: u64 = 10_000;
@@ -312,6 +312,15 @@ impl Store for SqliteStore {
             let read: Option<Versioned<RememberedAnswer>> = objects::read(connection, &key, sql, [&caller_and_key])?;
             // Here, an object's revision is the place of the commit that wrote it.
             Ok(read.map(|Versioned { revision, value }| (Seq(revision.0), value)))
+        }))
+    }
+
+    fn receipt(&self, consent: ConsentId) -> BoxFuture<'_, Result<Option<SignedReceipt>, StoreError>> {
+        Box::pin(self.readers.read(move |connection| {
+            let sql = "SELECT seq, body FROM receipt WHERE consent = ?1";
+            let key = Key::Receipt(consent.clone());
+            let read: Option<Versioned<SignedReceipt>> = objects::read(connection, &key, sql, [consent.as_str()])?;
+            Ok(read.map(|read| read.value))
         }))
     }
 

@@ -97,11 +97,13 @@ impl Workflow {
             check_version(change.if_match, judged.version)?;
             let at = self.clock.now();
             let actor = actor(change.caller);
-            let outcome = decide(case, &judged.command, &actor, at)?;
+            let mut outcome = decide(case, &judged.command, &actor, at)?;
+            let receipts = self.receipts_of(&mut outcome, &judged)?;
             let rendered = (change.render)(&outcome);
             // Also where nothing changes: what the caller is told of may be somebody else's change that is not yet in
             // force, and a commit without it is waited for all the same (G1).
             let mut commit = commit_of(stored.as_ref(), &outcome, &actor, at);
+            commit.writes.extend(receipts);
             self.take_slot(&outcome, &mut commit).await?;
             if let Some(once) = change.once {
                 remember(once, &rendered, at, &mut commit);

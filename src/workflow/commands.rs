@@ -83,6 +83,14 @@ pub(super) struct Judged {
     pub(super) command: Command,
     /// The present version of what it changes; 0 for what does not exist yet.
     pub(super) version: u32,
+    /// By which decision of which policies, where a receipt may have to say so.
+    pub(super) decided: Option<Decided>,
+}
+
+/// The decision that lets a command happen.
+pub(super) struct Decided {
+    pub(super) policy_version: String,
+    pub(super) decision_id: String,
 }
 
 impl Workflow {
@@ -265,7 +273,7 @@ impl Workflow {
             let message = format!("`{}` is not registered: register the tenant first", new.tenant);
             return Err(WorkflowError::Invalid { field: "tenant", message });
         }
-        Ok(Judged { command: Command::OpenSupportRequest(new.clone()), version: 0 })
+        Ok(Judged { command: Command::OpenSupportRequest(new.clone()), version: 0, decided: None })
     }
 
     async fn judged_creation(
@@ -284,7 +292,7 @@ impl Workflow {
         let registered = self.store.tenant(new.resource_tenant.clone()).await?.is_some();
         let circumstances = Circumstances::Create { resource_tenant: &new.resource_tenant, registered };
         self.judge.require(caller, WorkflowAction::CreateAccessRequest, resource, circumstances).await?;
-        Ok(Judged { command: Command::CreateAccessRequest(new.clone()), version: 0 })
+        Ok(Judged { command: Command::CreateAccessRequest(new.clone()), version: 0, decided: None })
     }
 
     async fn judged_cancellation(
@@ -299,7 +307,7 @@ impl Workflow {
         let resource = Resource::AccessRequest(request, &case.support_request);
         self.visible(caller, &ACCESS_REQUEST, resource).await?;
         self.judge.require(caller, WorkflowAction::CancelAccessRequest, resource, Circumstances::Nothing).await?;
-        Ok(Judged { command: Command::CancelAccessRequest(id.clone()), version: 0 })
+        Ok(Judged { command: Command::CancelAccessRequest(id.clone()), version: 0, decided: None })
     }
 
     async fn judged_decision(
@@ -322,8 +330,9 @@ impl Workflow {
         };
         let resource = Resource::Consent(consent, request, &case.support_request);
         self.visible(caller, &CONSENT, resource).await?;
-        self.judge.require(caller, action, resource, Circumstances::Nothing).await?;
-        Ok(Judged { command, version: consent.version })
+        let judgement = self.judge.require(caller, action, resource, Circumstances::Nothing).await?;
+        let decided = Decided { policy_version: judgement.policy_version, decision_id: judgement.id.to_string() };
+        Ok(Judged { command, version: consent.version, decided: Some(decided) })
     }
 }
 
@@ -337,7 +346,7 @@ fn judged_ticketing(case: Option<&Case>, command: &SupportRequestCommand) -> Res
         SupportRequestCommand::Close => Command::Close,
         SupportRequestCommand::Reopen => Command::Reopen,
     };
-    Ok(Judged { command, version: case.support_request.version })
+    Ok(Judged { command, version: case.support_request.version, decided: None })
 }
 
 /// Whether the caller knows the present version.
@@ -349,7 +358,7 @@ pub(super) fn check_version(if_match: Option<&[u32]>, present: u32) -> Result<()
 }
 
 /// A random id: nothing about order, time or other ids can be read off it (R19).
-fn new_id<I>(
+pub(super) fn new_id<I>(
     prefix: &'static str,
     make: impl Fn(&str) -> Result<I, crate::model::InvalidId>,
 ) -> Result<I, WorkflowError> {

@@ -4,25 +4,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Each room with the rooms it may use. `model` knows nobody.
-const ARROWS: [(&str, &[&str]); 16] = [
+const ARROWS: [(&str, &[&str]); 17] = [
     ("model", &[]),
     ("signing", &[]),
     ("clock", &["model"]),
     ("audit", &["clock", "model", "signing"]),
     ("identity", &["clock", "model"]),
     ("policy", &["model", "signing"]),
+    ("receipt", &["model", "signing"]),
     ("store", &["model"]),
     ("replica", &["model", "store"]),
     ("outbox", &["audit", "clock", "model", "signing", "store"]),
     ("decision", &["audit", "clock", "model", "policy", "replica", "store"]),
-    ("workflow", &["audit", "clock", "decision", "identity", "model", "policy", "store"]),
+    ("workflow", &["audit", "clock", "decision", "identity", "model", "policy", "receipt", "signing", "store"]),
     ("workbench", &["decision", "model", "policy", "signing"]),
     ("config", &["audit", "identity", "model", "outbox"]),
     (
         "http",
         &[
-            "audit", "clock", "config", "decision", "identity", "model", "outbox", "policy", "replica", "store",
-            "workflow",
+            "audit", "clock", "config", "decision", "identity", "model", "outbox", "policy", "receipt", "replica",
+            "signing", "store", "workflow",
         ],
     ),
     (
@@ -32,7 +33,22 @@ const ARROWS: [(&str, &[&str]); 16] = [
             "signing", "store", "workflow",
         ],
     ),
-    ("cli", &["app", "audit", "clock", "config", "identity", "model", "outbox", "policy", "signing", "workbench"]),
+    (
+        "cli",
+        &[
+            "app",
+            "audit",
+            "clock",
+            "config",
+            "identity",
+            "model",
+            "outbox",
+            "policy",
+            "receipt",
+            "signing",
+            "workbench",
+        ],
+    ),
 ];
 
 fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {

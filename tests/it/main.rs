@@ -26,6 +26,7 @@ mod hostile;
 mod policy_mutants;
 mod privacy;
 mod process;
+mod receipts;
 mod reload;
 #[cfg(feature = "workbench")]
 mod review;

@@ -123,6 +123,7 @@ fn a_read_is_read_back_with_all_that_the_tenant_may_know() {
         support_request: "c-1".to_owned(),
         access_request: None,
         consents: vec!["k1".to_owned(), "k2".to_owned()],
+        receipts: Vec::new(),
     };
     assert_eq!(reads, [expected]);
     // A number that no read has only says where to go on.

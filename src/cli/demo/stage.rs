@@ -13,7 +13,9 @@ use super::cast::Who;
 use crate::app::App;
 use crate::audit::DecisionLogSettings;
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::{Config, DecisionSettings, Mode, PolicySettings, ServerSettings, StoreSettings, TelemetrySettings};
+use crate::config::{
+    Config, DecisionSettings, Mode, PolicySettings, ReceiptSettings, ServerSettings, StoreSettings, TelemetrySettings,
+};
 use crate::identity::development::{DevelopmentClaims, DevelopmentKey};
 use crate::identity::{IdentitySettings, IssuerSettings, SigningAlgorithm};
 use crate::model::TenantId;
@@ -100,6 +102,7 @@ fn settings(folder: &Path, key_set: &Path, listen: SocketAddr) -> anyhow::Result
             ..IdentitySettings::default()
         },
         tenants: Vec::new(),
+        receipts: ReceiptSettings::default(),
         webhooks: WebhookSettings::default(),
         telemetry: TelemetrySettings::default(),
     })

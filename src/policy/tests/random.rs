@@ -52,7 +52,7 @@ fn scope(rng: &mut fastrand::Rng) -> Scope {
 }
 
 fn consent_facts(rng: &mut fastrand::Rng) -> ConsentFacts {
-    ConsentFacts { id: "c".parse().unwrap(), status: status(rng), scope: scope(rng) }
+    ConsentFacts { id: "c".parse().unwrap(), status: status(rng), scope: scope(rng), receipt: None }
 }
 
 fn access_facts(rng: &mut fastrand::Rng) -> AccessFacts {

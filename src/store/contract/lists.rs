@@ -8,7 +8,8 @@ use crate::model::{
     self, AccessRequest, AccessRequestId, ActivityKind, Actor, Case, Command, ConsentId, ConsentStatus, Scope,
 };
 use crate::store::{
-    ActivityFilter, CaseRef, Commit, CommitError, Key, ListPosition, ListedConsent, Object, Seq, Slot, Store,
+    ActivityFilter, CaseRef, Commit, CommitError, Key, ListPosition, ListedConsent, Object, Seq, SignedReceipt, Slot,
+    Store,
 };
 
 pub(in crate::store) async fn activities_are_numbered_per_tenant(store: Arc<dyn Store>) {
@@ -137,7 +138,7 @@ pub(in crate::store) async fn lists_page_by_page_equal_the_whole(store: Arc<dyn 
         match object {
             Object::SupportRequest(request) => drop(support_requests.insert(request.id.clone(), request)),
             Object::AccessRequest(request) => access_requests.push(request),
-            Object::Tenant(_) | Object::Slot(_) | Object::RememberedAnswer(_) => {}
+            Object::Tenant(_) | Object::Slot(_) | Object::RememberedAnswer(_) | Object::Receipt(_) => {}
         }
     }
     let mut listed = 0;
@@ -210,6 +211,14 @@ pub(in crate::store) async fn slots_and_tenants_are_read_back(store: Arc<dyn Sto
     assert_eq!(read.value, slot);
     assert_eq!(store.slot(support_request_id(2), tenant_id(2)).await.unwrap(), None);
     assert_eq!(store.tenant(tenant_id(2)).await.unwrap().unwrap().value, tenant(2));
+    let receipt = |envelope: &str| SignedReceipt {
+        id: "re-1".parse().unwrap(),
+        consent: ConsentId::new("co-1").unwrap(),
+        envelope: envelope.to_owned(),
+    };
+    store.commit(commit("signed", [Object::Receipt(receipt("{}"))])).await.unwrap();
+    assert_eq!(store.receipt(ConsentId::new("co-1").unwrap()).await.unwrap(), Some(receipt("{}")));
+    assert_eq!(store.receipt(ConsentId::new("co-2").unwrap()).await.unwrap(), None);
     // The revision that was read lets the next write through, once.
     let key = Key::Slot(support_request_id(1), tenant_id(2));
     let next = |txn_id| Commit {

@@ -48,6 +48,7 @@ pub(super) fn revision(connection: &Connection, key: &Key) -> Result<Option<Revi
         Key::SupportRequest(id) => seq_of("SELECT seq FROM support_request WHERE id = ?1", id.as_str()),
         Key::AccessRequest(id) => seq_of("SELECT seq FROM access_request WHERE id = ?1", id.as_str()),
         Key::RememberedAnswer(key) => seq_of("SELECT seq FROM remembered_answer WHERE caller_and_key = ?1", key),
+        Key::Receipt(consent) => seq_of("SELECT seq FROM receipt WHERE consent = ?1", consent.as_str()),
         Key::Slot(support_request, resource_tenant) => connection
             .prepare_cached("SELECT seq FROM slot WHERE support_request = ?1 AND resource_tenant = ?2")?
             .query_row([support_request.as_str(), resource_tenant.as_str()], |row| row.get(0))
@@ -98,6 +99,14 @@ pub(super) fn write(connection: &Connection, seq: Seq, object: &Object) -> Resul
                      ON CONFLICT DO UPDATE SET seq = excluded.seq, at = excluded.at, body = excluded.body",
                 )?
                 .execute(params![answer.caller_and_key, seq, answer.at.as_millis(), encode(answer)?])?;
+        }
+        Object::Receipt(receipt) => {
+            connection
+                .prepare_cached(
+                    "INSERT INTO receipt (consent, seq, body) VALUES (?1, ?2, ?3)
+                     ON CONFLICT DO UPDATE SET seq = excluded.seq, body = excluded.body",
+                )?
+                .execute(params![receipt.consent.as_str(), seq, encode(receipt)?])?;
         }
     }
     Ok(())

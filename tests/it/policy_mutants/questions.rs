@@ -283,7 +283,12 @@ fn statuses() -> [ConsentStatus; 6] {
 }
 
 fn access(of: &str, other: Option<(ConsentStatus, Scope)>, own: (ConsentStatus, Scope)) -> AccessFacts {
-    let consent = |(status, scope): (ConsentStatus, Scope)| ConsentFacts { id: "co-1".parse().unwrap(), status, scope };
+    let consent = |(status, scope): (ConsentStatus, Scope)| ConsentFacts {
+        id: "co-1".parse().unwrap(),
+        status,
+        scope,
+        receipt: None,
+    };
     AccessFacts {
         id: format!("ar-{of}").parse().unwrap(),
         resource_tenant: of.parse().unwrap(),

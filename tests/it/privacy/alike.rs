@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 use crate::support::Reply;
 
@@ -33,7 +33,7 @@ impl Sight {
         self.seen.push(text);
     }
 
-    /// Puts a number in place of every random id: 32 hexadecimal digits.
+    /// Puts a number in place of every random id, 32 hexadecimal digits, and of every digest of one, 64.
     fn numbered(&mut self, text: &str) -> String {
         let mut result = String::with_capacity(text.len());
         let mut run = String::new();
@@ -42,7 +42,7 @@ impl Sight {
                 run.push(character);
                 continue;
             }
-            if run.len() == 32 {
+            if matches!(run.len(), 32 | 64) {
                 let next = self.numbers.len();
                 let number = *self.numbers.entry(run.clone()).or_insert(next);
                 result.extend(["#", &number.to_string()]);
@@ -56,8 +56,14 @@ impl Sight {
     }
 }
 
-/// A body with its cursor decoded: what a cursor holds is seen by whoever decodes it, too.
+/// A body with its cursor decoded, or with the payload of its envelope: what they hold is seen by whoever decodes it, too.
+/// A signature tells no more than the payload that it is on.
 fn opened(text: &str) -> String {
+    if let Some((payload, rest)) = text.split_once("\"payload\":\"").and_then(|(_, rest)| rest.split_once('"')) {
+        let held = STANDARD.decode(payload).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let keyid = rest.split_once("\"sig\":").unwrap().0;
+        return format!("<{}>{keyid}", held.unwrap_or_else(|_| panic!("what envelope is this? {text}")));
+    }
     let Some((before, rest)) = text.split_once("\"next_cursor\":\"") else { return text.to_owned() };
     let (cursor, after) = rest.split_once('"').unwrap();
     let held = URL_SAFE_NO_PAD.decode(cursor).map(|bytes| String::from_utf8_lossy(&bytes).into_owned());

@@ -3,13 +3,14 @@
 use http::Method;
 
 /// The routes that observers walk through. A route that is not listed here fails `every_route_is_observed`.
-pub const KNOWN: [&str; 26] = [
+pub const KNOWN: [&str; 28] = [
     "/access/v1/evaluation",
     "/access/v1/evaluations",
     "/access/v1/search/subject",
     "/access/v1/search/resource",
     "/access/v1/search/action",
     "/.well-known/authzen-configuration",
+    "/.well-known/consentry-receipt-keys",
     "/healthz",
     "/readyz",
     "/v1/tenants/{id}",
@@ -23,6 +24,7 @@ pub const KNOWN: [&str; 26] = [
     "/v1/access-requests/{id}/cancel",
     "/v1/consents",
     "/v1/consents/{id}",
+    "/v1/consents/{id}/receipt",
     "/v1/consents/{id}/approve",
     "/v1/consents/{id}/reject",
     "/v1/consents/{id}/narrow",

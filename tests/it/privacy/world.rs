@@ -16,6 +16,10 @@ use crate::webhooks::{SETTINGS, told};
 /// From one act of the shared history to the next, in milliseconds; the other tenant acts in between.
 const SLOT_MS: i64 = 10 * 60 * 1_000;
 
+/// The key that signs receipts in every world (RFC 8410, section 10.3).
+const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
+                   -----END PRIVATE KEY-----\n";
+
 /// An access request with the consents of its tenants.
 struct Asked {
     support_request: &'static str,
@@ -53,7 +57,9 @@ impl World {
         let (hook, other_hook) = (Receiver::open().await, Receiver::open().await);
         other_hook.answers(Manner::Fails(500));
         let hooks = [hook.settings("ours", observed), other_hook.settings("theirs", other)].concat();
-        let house = Box::new(House::start_with(&format!("{url}{SETTINGS}{hooks}")).await);
+        let key = hook.keep("receipts.pem", KEY);
+        let receipts = format!("[receipts]\nsigning_key = \"{}\"\n", key.display());
+        let house = Box::new(House::start_with(&format!("{url}{SETTINGS}{hooks}{receipts}")).await);
         let mut people = HashMap::new();
         let global: &[&str] = &["Global Administrator"];
         for tenant in [CONTOSO, FABRIKAM, "northwind", "eastwind"] {

@@ -86,6 +86,8 @@ impl Oracle {
                     "support_request": name_of_support_request(read.question.support_request),
                     "access_request": request,
                     "consents": read.consents.iter().map(|consent| name_of(*consent)).collect::<Vec<_>>(),
+                    // No key signs receipts here.
+                    "receipts": vec![Value::Null; read.consents.len()],
                 })
             })),
         }

@@ -1,4 +1,5 @@
-//! Signatures on bundles: Ed25519 over a DSSE envelope (<https://github.com/secure-systems-lab/dsse>, version 1).
+//! DSSE envelopes (<https://github.com/secure-systems-lab/dsse>, version 1): a payload of a named type, with signatures on
+//! both.
 //!
 //! Nothing of a payload is read before one of its signatures was found to be by a trusted key.
 
@@ -6,17 +7,21 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde::{Deserialize, Serialize};
 
-use super::place::LoadError;
-use crate::signing::{NotSigned, Signer, TrustedKey, TrustedKeys};
+use super::{NotSigned, Signer, TrustedKey, TrustedKeys};
 
 /// The most signatures that are looked at.
 const MOST_SIGNATURES: usize = 16;
 
-/// An envelope with this payload, signed by this key, as JSON.
+/// Why an envelope was not opened: what is wrong with it, as the end of a sentence.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotOpened(String);
+
+/// An envelope with this payload, signed by this key, as JSON. The same payload and key make the same bytes.
 ///
 /// # Errors
 /// [`NotSigned`].
-pub(super) fn seal(signer: &dyn Signer, payload_type: &str, payload: &[u8]) -> Result<String, NotSigned> {
+pub fn seal(signer: &dyn Signer, payload_type: &str, payload: &[u8]) -> Result<String, NotSigned> {
     let sig = STANDARD.encode(signer.sign(&pre_authentication(payload_type, payload))?);
     let envelope = Envelope {
         payload_type: payload_type.to_owned(),
@@ -52,19 +57,19 @@ fn pre_authentication(payload_type: &str, payload: &[u8]) -> Vec<u8> {
 /// The payload of an envelope that one of these keys has signed, with that key.
 ///
 /// # Errors
-/// [`LoadError`] when it is no envelope, holds another kind of payload, or nobody who is trusted has signed it.
-pub(super) fn open<'a>(
+/// [`NotOpened`] when it is no envelope, holds another kind of payload, or nobody who is trusted has signed it.
+pub fn open<'a>(
     envelope: &[u8],
     payload_type: &str,
     trusted: &'a TrustedKeys,
-) -> Result<(Vec<u8>, &'a TrustedKey), LoadError> {
-    let refuse = |message: String| LoadError::of(format!("the signed bundle {message}"));
+) -> Result<(Vec<u8>, &'a TrustedKey), NotOpened> {
     let envelope: Envelope =
-        serde_json::from_slice(envelope).map_err(|error| refuse(format!("is no DSSE envelope: {error}")))?;
+        serde_json::from_slice(envelope).map_err(|error| NotOpened(format!("is no DSSE envelope: {error}")))?;
     if envelope.payload_type != payload_type {
-        return Err(refuse(format!("holds a payload of another type than `{payload_type}`")));
+        return Err(NotOpened(format!("holds a payload of another type than `{payload_type}`")));
     }
-    let payload = from_base64(&envelope.payload).ok_or_else(|| refuse("has a payload that is no Base64".to_owned()))?;
+    let payload =
+        from_base64(&envelope.payload).ok_or_else(|| NotOpened("has a payload that is no Base64".to_owned()))?;
     let signed = pre_authentication(payload_type, &payload);
     for signature in envelope.signatures.iter().take(MOST_SIGNATURES) {
         let Some(bytes) = from_base64(&signature.sig) else { continue };
@@ -73,7 +78,7 @@ pub(super) fn open<'a>(
         }
     }
     let claimed = envelope.signatures.first().map(|signature| signature.keyid.chars().take(64).collect::<String>());
-    Err(refuse(match claimed {
+    Err(NotOpened(match claimed {
         None => "is not signed".to_owned(),
         Some(id) => format!("was changed, or signed by no trusted key (it names `{id}`)"),
     }))
