@@ -22,7 +22,7 @@ async fn record(log: &DecisionLog, tenant: &TenantId, records: u64) -> Result<()
 /// How long this many tasks take for this many records in all.
 fn time(runtime: &Runtime, tasks: u64, records: u64) -> Result<Duration, Box<dyn Error>> {
     let folder = tempfile::tempdir()?;
-    let settings = DecisionLogSettings::at(folder.path().join("decisions.jsonl"));
+    let settings = DecisionLogSettings::at(folder.path().join("decisions"));
     let log = Arc::new(DecisionLog::open(&settings, Arc::new(SystemClock::new()))?);
     let tenant = TenantId::new("contoso")?;
     let start = Instant::now();

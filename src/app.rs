@@ -188,7 +188,7 @@ impl App {
         Ok(Self { edge, serving, store: sqlite, log, reloader, beside, tasks, address, metrics_address })
     }
 
-    /// Checks what can be checked without starting: policies and issuers.
+    /// Checks what can be checked without starting: policies, issuers and the log's keys.
     ///
     /// # Errors
     /// [`StartError`].
@@ -198,6 +198,7 @@ impl App {
         origin.judge(&origin.steady_look())?;
         Identity::new(config.identity.clone(), clock)?;
         receipts::read(&config.receipts)?;
+        DecisionLog::check(&config.decision_log)?;
         Ok(())
     }
 
@@ -278,8 +279,9 @@ fn beside_store(config: &Config, name: &str) -> PathBuf {
 /// Folders in which the service writes all the time.
 fn busy_folders(config: &Config) -> Vec<PathBuf> {
     let report = config.policy.shadow.as_ref().map(|shadow| &shadow.report);
-    let files = [&config.store.path, &config.decision_log.path].into_iter().chain(report);
-    files.filter_map(|file| file.parent().map(ToOwned::to_owned)).collect()
+    let files = std::iter::once(&config.store.path).chain(report);
+    let folders = files.filter_map(|file| file.parent().map(ToOwned::to_owned));
+    folders.chain([config.decision_log.path.clone()]).collect()
 }
 
 /// Registers a tenant of the configuration, or renames it (R10).

@@ -1,5 +1,6 @@
 //! The command line: one small file a subcommand; no logic.
 
+mod audit;
 mod demo;
 #[cfg(feature = "workbench")]
 mod paint;
@@ -38,6 +39,8 @@ enum Command {
     Review(review::Review),
     /// Verifies receipts of approvals.
     Receipt(receipt::Receipt),
+    /// Checks decision logs, and proves what they hold.
+    Audit(audit::Audit),
     /// Mints a token from a local key, for development alone.
     Token(token::Token),
 }
@@ -69,6 +72,7 @@ impl Cli {
             #[cfg(feature = "workbench")]
             Command::Review(review) => return Ok(review.run()),
             Command::Receipt(receipt) => receipt.run()?,
+            Command::Audit(audit) => return Ok(audit.run()),
             Command::Token(token) => token.run()?,
         }
         Ok(ExitCode::SUCCESS)

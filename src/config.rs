@@ -327,6 +327,18 @@ impl Config {
         if self.server.insecure_loopback && !self.server.listen.ip().is_loopback() {
             return contradiction("server.insecure_loopback", "needs `server.listen` to be a loopback address");
         }
+        if production && self.decision_log.signing_key.is_none() {
+            return contradiction(
+                "decision_log.signing_key",
+                "required in production: a key that signs the log's heads",
+            );
+        }
+        if self.decision_log.segment_bytes == 0 || self.decision_log.segment_hours == 0 {
+            return contradiction("decision_log.segment_bytes", "must be at least 1, and so must `segment_hours`");
+        }
+        if !crate::audit::is_log_name(&self.decision_log.name) {
+            return contradiction("decision_log.name", "must have letters, and no spaces and no `+`");
+        }
         if let Some((key, message)) = self.policy.contradiction() {
             return contradiction(key, message);
         }

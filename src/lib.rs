@@ -17,6 +17,7 @@ pub mod receipt;
 pub mod replica;
 pub mod signing;
 pub mod store;
+pub mod trail;
 #[cfg(feature = "workbench")]
 pub mod workbench;
 pub mod workflow;

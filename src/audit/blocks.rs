@@ -9,12 +9,12 @@ use crate::model::TenantId;
 /// index built live and one built from the file are the same.
 pub(super) const BLOCK_BYTES: u64 = 64 * 1024;
 
-/// From where to where a block reaches, in bytes of the file, and how many of the tenant's reads stand before it.
+/// From where to where a block reaches, in bytes of the log, and how many of the tenant's reads there are up to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Block {
     pub(super) start: u64,
     pub(super) end: u64,
-    pub(super) reads_before: u64,
+    pub(super) reads_through: u64,
 }
 
 /// A block that holds allowed reads of a tenant's data.
@@ -75,16 +75,19 @@ impl Blocks {
     /// The tenant's blocks that hold a read numbered below `before` (the tenant's first read has number 1), newest
     /// first, at most `most`. The log ends at `log_end`.
     pub(super) fn of(&self, tenant: &TenantId, before: u64, most: usize, log_end: u64) -> Vec<Block> {
-        let blocks = self.by_tenant.get(tenant).map(|of_tenant| of_tenant.blocks.as_slice()).unwrap_or_default();
+        let Some(of_tenant) = self.by_tenant.get(tenant) else { return Vec::new() };
+        let blocks = of_tenant.blocks.as_slice();
         let older = blocks.partition_point(|block| block.reads_before + 1 < before);
-        blocks.iter().take(older).rev().take(most).map(|block| self.block(*block, log_end)).collect()
+        let through = blocks.iter().skip(1).map(|next| next.reads_before).chain([of_tenant.reads]);
+        let found = blocks.iter().zip(through).take(older).collect::<Vec<_>>();
+        found.into_iter().rev().take(most).map(|(block, through)| self.block(*block, through, log_end)).collect()
     }
 
-    fn block(&self, block: TenantBlock, log_end: u64) -> Block {
+    fn block(&self, block: TenantBlock, reads_through: u64, log_end: u64) -> Block {
         let index = block.block as usize;
         let start = index.checked_sub(1).and_then(|before| self.starts.get(before)).copied().unwrap_or(0);
         let end = self.starts.get(index).copied().unwrap_or(log_end);
-        Block { start, end, reads_before: block.reads_before }
+        Block { start, end, reads_through }
     }
 }
 

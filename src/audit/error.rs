@@ -8,24 +8,43 @@ use super::log::MAX_LINE_BYTES;
 /// Why a record was not recorded, or the log not opened or read. A decision whose record failed must deny (G3).
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// The file could not be opened, made, healed or locked.
+    /// A file could not be opened, made, healed or locked.
     #[error("the decision log `{}` cannot be opened: {source}; check the path, its folder's owner and the disk", path.display())]
     Open {
-        /// The log's file.
+        /// The log's folder.
         path: PathBuf,
         /// What the operating system said.
         source: io::Error,
     },
-    /// Another process, or another log of this process, writes this file.
+    /// Another process, or another log of this process, writes this log.
     #[error("the decision log `{}` is being written by another process; stop that one or give each its own path", path.display())]
     Locked {
-        /// The log's file.
+        /// The log's folder.
         path: PathBuf,
+    },
+    /// The log is not the one of which its newest head was signed.
+    #[error(
+        "the decision log `{}` is not as it was signed: {told}; look into it with `consentry audit verify`, then put back \
+         what is missing, or begin a new log with `decision_log.begin_anew`", path.display()
+    )]
+    Altered {
+        /// The log's folder.
+        path: PathBuf,
+        /// What does not fit, and where.
+        told: String,
+    },
+    /// There is no key to sign heads with.
+    #[error("the decision log's key `{}` {reason}", path.display())]
+    Key {
+        /// The key's file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
     /// The record is not in the log, because the file could not be written or synced.
     #[error("the decision log `{}` cannot be written: {reason}; free space or mend the disk, it goes on by itself", path.display())]
     Unavailable {
-        /// The log's file.
+        /// The log's folder.
         path: PathBuf,
         /// What the operating system said.
         reason: String,
@@ -54,7 +73,7 @@ pub enum LogError {
     /// The file could not be read back.
     #[error("the decision log `{}` cannot be read: {reason}; check the disk, then restart the sidecar", path.display())]
     Unreadable {
-        /// The log's file.
+        /// The log's folder.
         path: PathBuf,
         /// What the operating system said.
         reason: String,
@@ -68,6 +87,8 @@ impl LogError {
         match self {
             Self::Open { .. } => "log_not_opened",
             Self::Locked { .. } => "log_locked",
+            Self::Altered { .. } => "log_altered",
+            Self::Key { .. } => "log_key",
             Self::Unavailable { .. } => "log_unavailable",
             Self::Full { .. } => "log_full",
             Self::Closed => "log_closed",

@@ -1,11 +1,11 @@
 //! Finding one decision's record by its id. Ids tell no time, so the search is bounded: it looks through the end of the
 //! log, or through what stands there from about a given time on.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 
 use serde::Deserialize;
 
+use super::parts::Parts;
 use super::scan::{BUFFER_BYTES, Stretch};
 use crate::model::Timestamp;
 
@@ -21,15 +21,15 @@ const STEP_BYTES: u64 = 64 * 1024;
 /// The line that records this decision, without its end; none when it is not where it was looked for.
 ///
 /// # Errors
-/// When the file cannot be read.
-pub(super) fn find(file: &File, log_end: u64, id: &str, near: Option<Timestamp>) -> io::Result<Option<String>> {
+/// When a file cannot be read.
+pub(super) fn find(parts: &Parts, log_end: u64, id: &str, near: Option<Timestamp>) -> io::Result<Option<String>> {
     let from = match near {
-        Some(near) => before(file, log_end, near.plus_millis(-DISORDER_MS))?,
-        None => log_end.saturating_sub(LOOKED_THROUGH_BYTES),
+        Some(near) => before(parts, log_end, near.plus_millis(-DISORDER_MS))?,
+        None => log_end.saturating_sub(LOOKED_THROUGH_BYTES).max(parts.first()),
     };
     // What every record of a decision begins with; see `entry.rs`.
     let head = format!("{{\"type\":\"decision\",\"decision_id\":\"{id}\",");
-    let mut lines = Lines::after(file, from, log_end)?;
+    let mut lines = Lines::after(parts, from, log_end)?;
     while lines.at < from + LOOKED_THROUGH_BYTES
         && let Some(line) = lines.next()?
     {
@@ -40,12 +40,12 @@ pub(super) fn find(file: &File, log_end: u64, id: &str, near: Option<Timestamp>)
     Ok(None)
 }
 
-/// A place in the file before which every line is earlier than this time.
-fn before(file: &File, log_end: u64, time: Timestamp) -> io::Result<u64> {
-    let (mut low, mut high) = (0, log_end);
+/// A place in the log before which every line is earlier than this time.
+fn before(parts: &Parts, log_end: u64, time: Timestamp) -> io::Result<u64> {
+    let (mut low, mut high) = (parts.first(), log_end);
     while high - low > STEP_BYTES {
         let middle = low + (high - low) / 2;
-        match first_time(file, middle, high)? {
+        match first_time(parts, middle, high)? {
             Some(first) if first < time => low = middle,
             Some(_) | None => high = middle,
         }
@@ -54,13 +54,13 @@ fn before(file: &File, log_end: u64, time: Timestamp) -> io::Result<u64> {
 }
 
 /// The time of the first line that begins behind `from` and before `to`, and has one.
-fn first_time(file: &File, from: u64, to: u64) -> io::Result<Option<Timestamp>> {
+fn first_time(parts: &Parts, from: u64, to: u64) -> io::Result<Option<Timestamp>> {
     #[derive(Deserialize)]
     struct Timed<'a> {
         #[serde(borrow)]
         time: std::borrow::Cow<'a, str>,
     }
-    let mut lines = Lines::after(file, from, to)?;
+    let mut lines = Lines::after(parts, from, to)?;
     while let Some(line) = lines.next()? {
         let timed = serde_json::from_slice::<Timed<'_>>(line).ok();
         if let Some(time) = timed.and_then(|timed| timed.time.parse().ok()) {
@@ -70,7 +70,7 @@ fn first_time(file: &File, from: u64, to: u64) -> io::Result<Option<Timestamp>> 
     Ok(None)
 }
 
-/// The whole lines of a stretch of the file.
+/// The whole lines of a stretch of the log.
 struct Lines<'a> {
     reader: BufReader<Stretch<'a>>,
     line: Vec<u8>,
@@ -80,11 +80,11 @@ struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     /// The lines that begin at or behind `from`, which may stand within one.
-    fn after(file: &'a File, from: u64, to: u64) -> io::Result<Self> {
-        let start = from.saturating_sub(1);
-        let reader = BufReader::with_capacity(BUFFER_BYTES, Stretch { file, at: start, end: to });
+    fn after(parts: &'a Parts, from: u64, to: u64) -> io::Result<Self> {
+        let start = from.saturating_sub(1).max(parts.first());
+        let reader = BufReader::with_capacity(BUFFER_BYTES, Stretch { parts, at: start, end: to });
         let mut lines = Self { reader, line: Vec::new(), at: start };
-        if from > 0 {
+        if from > start {
             lines.next()?;
         }
         Ok(lines)
@@ -100,6 +100,7 @@ impl<'a> Lines<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Write as _;
 
     use super::*;
@@ -134,6 +135,7 @@ mod tests {
     #[test]
     fn a_decision_is_found_with_and_without_its_time() {
         let (file, len) = log(3_000, 200);
+        let file = Parts::of(file);
         for n in [0, 1, 2, 1_234, 2_998, 2_999] {
             for near in [None, Some(at(n)), Some(at(n + 1))] {
                 let found = find(&file, len, &format!("{n:032x}"), near).unwrap();
@@ -148,6 +150,7 @@ mod tests {
     #[test]
     fn what_stands_before_the_bound_is_found_by_its_time_alone() {
         let (file, len) = log(70, 1024 * 1024);
+        let file = Parts::of(file);
         assert!(len > LOOKED_THROUGH_BYTES + 4 * 1024 * 1024);
         let id = format!("{:032x}", 1);
         assert_eq!(find(&file, len, &id, None).unwrap(), None);

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
@@ -11,19 +10,24 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::binder::{Binder, Resumed};
 use super::entry::DecisionId;
 use super::error::LogError;
-use super::file::{self, OpenedFile};
+use super::file::{self, OpenedLog};
+use super::key;
 use super::marks;
+use super::notary::{Notary, TrailState};
 use super::outcome::Outcomes;
 use super::pending::Pending;
 use super::reads::ReadIndex;
 use super::record::{Position, ReadRecord};
+use super::resume::resume;
 use super::settings::{DecisionLogSettings, LogMode};
-use super::sink::{FileSink, Sink, write_all};
+use super::sink::{Files, RealFiles, write_all};
 use super::writer::{FileState, PATIENCE, Shared, UnderWay};
 use crate::clock::Clock;
 use crate::model::{TenantId, Timestamp};
+use crate::signing::{Signer, TrustedKeys};
 
 /// The longest record that is taken, in bytes without the line break.
 pub const MAX_LINE_BYTES: usize = 1024 * 1024;
@@ -47,62 +51,100 @@ impl Ticket {
     }
 }
 
-/// The log of decisions: one file of JSON lines, written by one process.
+/// The log of decisions: a folder with segments of JSON lines, written by one process, and bound into one tree.
 ///
 /// It heals by itself: when the file cannot be written, the records that wait for it fail, and the next one tries again.
 pub struct DecisionLog {
     shared: Arc<Shared>,
-    background: Mutex<Option<JoinHandle<()>>>,
+    /// The thread that writes and syncs, and the one that binds and signs.
+    background: Mutex<Option<(JoinHandle<()>, JoinHandle<()>)>>,
 }
 
 impl DecisionLog {
-    /// Opens the log, or makes it. A last line that a crash tore is cut off and a `healed` line says so. The index of
-    /// allowed reads is built in the background when the file is long.
+    /// Opens the log, or begins one. A last line that a crash tore is cut off and a `healed` line says so. The log must fit
+    /// its newest head. The index of allowed reads is built in the background when the log is long.
     ///
     /// # Errors
-    /// [`LogError::Locked`] when another log writes this file, [`LogError::Open`] when it cannot be opened or healed.
+    /// [`LogError::Locked`] when another log writes in this folder, [`LogError::Altered`] when it is not as it was signed,
+    /// [`LogError::Key`] when there is no key to sign with, [`LogError::Open`] when it cannot be opened or healed.
     pub fn open(settings: &DecisionLogSettings, clock: Arc<dyn Clock>) -> Result<Self, LogError> {
-        Self::open_with(settings, clock, |file| Arc::new(FileSink::new(file)))
+        Self::open_with(settings, clock, Arc::new(RealFiles), None)
+    }
+
+    /// Checks the keys that the settings name, and begins nothing.
+    ///
+    /// # Errors
+    /// [`LogError::Key`].
+    pub fn check(settings: &DecisionLogSettings) -> Result<(), LogError> {
+        key::check(settings)
+    }
+
+    /// Opens it, with heads that are signed by a key which is not in this process.
+    ///
+    /// # Errors
+    /// As [`DecisionLog::open`].
+    pub fn open_signed_by(
+        settings: &DecisionLogSettings,
+        clock: Arc<dyn Clock>,
+        signer: Arc<dyn Signer>,
+    ) -> Result<Self, LogError> {
+        Self::open_with(settings, clock, Arc::new(RealFiles), Some(signer))
     }
 
     pub(super) fn open_with(
         settings: &DecisionLogSettings,
         clock: Arc<dyn Clock>,
-        sink: impl FnOnce(Arc<File>) -> Arc<dyn Sink>,
+        files: Arc<dyn Files>,
+        signer: Option<Arc<dyn Signer>>,
     ) -> Result<Self, LogError> {
         let failed = |source: io::Error| LogError::Open { path: settings.path.clone(), source };
-        let OpenedFile { file, mut len, cut_bytes } = file::open(&settings.path)?;
-        let metadata = file.metadata().map_err(failed)?;
-        let file = Arc::new(file);
-        let sink = sink(Arc::clone(&file));
-        if cut_bytes > 0 {
-            let mark = marks::healed(cut_bytes, clock.now());
-            write_all(sink.as_ref(), mark.as_bytes()).and_then(|()| sink.sync()).map_err(failed)?;
-            len += mark.len() as u64;
-        }
+        let lock = file::lock(&settings.path)?;
+        let signer = signer.map_or_else(|| key::signer(files.as_ref(), settings), Ok)?;
+        let trusted = key::trusted(settings, signer.as_ref())?;
+        let Opened { log, resumed, len } = open_log(settings, clock.as_ref(), &files, &trusted, lock)?;
+        let (segment, parts) = (Arc::new(log.segment), Arc::new(log.parts));
+        segment.written.store(len, Ordering::Release);
+        let publish_to = settings.publish_file.as_deref();
+        let binder = Binder::new(
+            &settings.path,
+            &log.origin,
+            Arc::clone(&files),
+            signer,
+            Arc::clone(&segment),
+            publish_to,
+            resumed,
+        );
+        let binder = binder.map_err(failed)?;
         let limit_bytes = match settings.mode {
             LogMode::Written | LogMode::Synced => PENDING_LIMIT_BYTES,
             LogMode::BestEffort => settings.best_effort_buffer_bytes,
         };
+        let index = ReadIndex::new(settings.path.clone(), Arc::clone(&parts), segment.base + len);
         let shared = Arc::new(Shared {
             path: settings.path.clone(),
+            lock: log.lock,
+            files,
+            parts,
             mode: settings.mode,
             interval: Duration::from_millis(settings.sync_interval_ms.max(1)),
             clock,
-            sink,
+            current: Mutex::new(Arc::clone(&segment)),
             pending: Mutex::new(Pending::new(limit_bytes)),
             wake: Condvar::new(),
-            file: Mutex::new(FileState::new(len)),
+            file: Mutex::new(FileState::new(segment, len)),
             dirty: AtomicBool::new(false),
+            sync_turn: Mutex::new(()),
             outcomes: Outcomes::new(),
             trouble: Mutex::new(None),
             writing: UnderWay::default(),
             syncing: UnderWay::default(),
-            opened: (metadata.dev(), metadata.ino()),
             misplaced: AtomicBool::new(false),
             hangs: AtomicBool::new(false),
             lost: AtomicU64::new(0),
-            index: ReadIndex::new(settings.path.clone(), file, len),
+            trail: Mutex::new(TrailState::default()),
+            notary_wake: Condvar::new(),
+            notary_may_end: Mutex::new(false),
+            index,
         });
         if shared.index.is_short() {
             shared.index.build();
@@ -110,9 +152,12 @@ impl DecisionLog {
             let scanning = Arc::clone(&shared);
             spawn("decision-index", move || scanning.index.build()).map_err(failed)?;
         }
+        let begun = log.begun;
+        let notary = Notary::new(Arc::clone(&shared), binder, log.origin, begun, settings);
+        let notary = spawn("decision-notary", move || notary.run()).map_err(failed)?;
         let writing = Arc::clone(&shared);
         let background = spawn("decision-log", move || writing.run_in_background()).map_err(failed)?;
-        Ok(Self { shared, background: Mutex::new(Some(background)) })
+        Ok(Self { shared, background: Mutex::new(Some((background, notary))) })
     }
 
     /// When a record counts as recorded: to be named in every record (G3).
@@ -271,11 +316,14 @@ impl DecisionLog {
     /// # Errors
     /// [`LogError::Unavailable`] when the last records could not be written or synced; the log is closed all the same.
     pub fn close(&self) -> Result<(), LogError> {
-        let Some(background) = self.background.lock().take() else { return Ok(()) };
+        let Some((background, notary)) = self.background.lock().take() else { return Ok(()) };
         self.end_background();
         // It never panics; if it did, the flush below would still write what waits.
         let _ = background.join();
         let flushed = self.shared.flush();
+        // Everything is on the disk now, and can be signed.
+        self.end_notary();
+        let _ = notary.join();
         self.shared.release();
         flushed
     }
@@ -283,6 +331,17 @@ impl DecisionLog {
     fn end_background(&self) {
         self.shared.pending.lock().closed = true;
         self.shared.wake.notify_all();
+    }
+
+    fn end_notary(&self) {
+        *self.shared.notary_may_end.lock() = true;
+        self.shared.notary_wake.notify_all();
+    }
+
+    /// How far the log is bound into its tree. For metrics and readiness: never waits for the disk.
+    #[must_use]
+    pub fn trail(&self) -> TrailState {
+        self.shared.trail.lock().clone()
     }
 
     #[cfg(test)]
@@ -296,6 +355,7 @@ impl Drop for DecisionLog {
     fn drop(&mut self) {
         self.shared.index.stop();
         self.end_background();
+        self.end_notary();
     }
 }
 
@@ -309,4 +369,48 @@ impl fmt::Debug for DecisionLog {
 
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name(name.to_owned()).spawn(work)
+}
+
+struct Opened {
+    log: OpenedLog,
+    resumed: Resumed,
+    /// How long the last segment is.
+    len: u64,
+}
+
+/// Opens what is there, heals it, and checks it; with `begin_anew` what does not fit is set aside first.
+fn open_log(
+    settings: &DecisionLogSettings,
+    clock: &dyn Clock,
+    files: &Arc<dyn Files>,
+    trusted: &TrustedKeys,
+    lock: File,
+) -> Result<Opened, LogError> {
+    let folder = &settings.path;
+    let failed = |source: io::Error| LogError::Open { path: folder.clone(), source };
+    let lock_again = lock.try_clone().map_err(failed)?;
+    let open = |lock: File| -> Result<Opened, LogError> {
+        let log = file::open(files.as_ref(), folder, &settings.name, clock.now(), lock)?;
+        let mut len = log.segment.written.load(Ordering::Acquire);
+        let resumed = resume(folder, trusted)?;
+        if log.torn_bytes > 0 {
+            let mark = marks::healed(log.torn_bytes, clock.now());
+            let sink = log.segment.sink.as_ref();
+            let healed = sink.cut(len).and_then(|()| write_all(sink, mark.as_bytes()));
+            healed.map_err(failed)?;
+            len += mark.len() as u64;
+        }
+        // What an earlier run wrote last may not be on the disk, and a head will be signed of it.
+        log.segment.sink.sync().map_err(failed)?;
+        log.segment.synced.store(len, Ordering::Release);
+        Ok(Opened { log, resumed, len })
+    };
+    match open(lock) {
+        Err(LogError::Altered { told, .. }) if settings.begin_anew => {
+            tracing::error!(log.path = %folder.display(), %told, "the decision log is not as it was signed");
+            file::set_aside(files.as_ref(), folder, clock.now()).map_err(failed)?;
+            open(lock_again)
+        }
+        opened => opened,
+    }
 }

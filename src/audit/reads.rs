@@ -1,8 +1,6 @@
 //! The index behind R22: finds a tenant's allowed reads in the log without reading all of it.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,6 +10,7 @@ use parking_lot::Mutex;
 use super::blocks::{Block, Blocks};
 use super::error::LogError;
 use super::find::{DISORDER_MS, find};
+use super::parts::Parts;
 use super::pending::ReadNote;
 use super::record::{self, Position, ReadRecord};
 use super::scan::scan;
@@ -44,20 +43,20 @@ struct Seen {
     log_end: u64,
 }
 
-/// The index over one log file. The writer feeds it; it reads the file back for tenants.
+/// The index over a log. The writer feeds it; it reads the log back for tenants.
 #[derive(Debug)]
 pub(super) struct ReadIndex {
     path: PathBuf,
-    file: Arc<File>,
+    parts: Arc<Parts>,
     seen: Mutex<Seen>,
     stop: AtomicBool,
 }
 
 impl ReadIndex {
     /// The index of a log of this length, not built yet.
-    pub(super) fn new(path: PathBuf, file: Arc<File>, log_end: u64) -> Self {
+    pub(super) fn new(path: PathBuf, parts: Arc<Parts>, log_end: u64) -> Self {
         let seen = Mutex::new(Seen { state: State::Building, log_end });
-        Self { path, file, seen, stop: AtomicBool::new(false) }
+        Self { path, parts, seen, stop: AtomicBool::new(false) }
     }
 
     /// Whether [`ReadIndex::build`] takes a moment only, so that no thread is needed for it.
@@ -75,17 +74,17 @@ impl ReadIndex {
 
     fn try_build(&self) -> io::Result<()> {
         let mut blocks = Blocks::default();
-        let mut scanned = 0;
+        let mut scanned = self.parts.first();
         while !self.stop.load(Ordering::Relaxed) {
             let mut seen = self.seen.lock();
             let log_end = seen.log_end;
             if log_end - scanned <= LAST_STRETCH_BYTES {
-                scan(&self.file, scanned, log_end, &self.stop, &mut blocks)?;
+                scan(&self.parts, scanned, log_end, &self.stop, &mut blocks)?;
                 seen.state = State::Ready(blocks);
                 return Ok(());
             }
             drop(seen);
-            scan(&self.file, scanned, log_end, &self.stop, &mut blocks)?;
+            scan(&self.parts, scanned, log_end, &self.stop, &mut blocks)?;
             scanned = log_end;
         }
         Ok(())
@@ -124,7 +123,7 @@ impl ReadIndex {
         let mut looked_at = 0;
         for block in &blocks {
             self.read_block(*block, &mut bytes)?;
-            let reads = reads_of(tenant, &bytes, block.reads_before);
+            let reads = reads_of(tenant, &bytes, block.reads_through);
             for (line, position) in reads.into_iter().rev().filter(|(_, position)| position.as_u64() < before) {
                 if let Some(record) = record::parse(line, position).filter(|record| matches(record)) {
                     found.push(record);
@@ -183,7 +182,7 @@ impl ReadIndex {
     /// The line that records a decision; see [`super::DecisionLog::find`].
     pub(super) fn find(&self, id: &str, near: Option<Timestamp>) -> Result<Option<String>, LogError> {
         let log_end = self.seen.lock().log_end;
-        find(&self.file, log_end, id, near).map_err(|error| self.unreadable(&error.to_string()))
+        find(&self.parts, log_end, id, near).map_err(|error| self.unreadable(&error.to_string()))
     }
 
     fn blocks_of(&self, tenant: &TenantId, before: u64) -> Result<Vec<Block>, LogError> {
@@ -191,13 +190,22 @@ impl ReadIndex {
         match &seen.state {
             State::Building => Err(LogError::IndexBuilding),
             State::Broken(reason) => Err(self.unreadable(reason)),
-            State::Ready(blocks) => Ok(blocks.of(tenant, before, READS_PER_CALL, seen.log_end)),
+            State::Ready(blocks) => {
+                let first = self.parts.first();
+                let mut found = blocks.of(tenant, before, READS_PER_CALL, seen.log_end);
+                // A block can reach into a segment that was removed.
+                found.retain(|block| block.end > first);
+                for block in &mut found {
+                    block.start = block.start.max(first);
+                }
+                Ok(found)
+            }
         }
     }
 
     fn read_block(&self, block: Block, bytes: &mut Vec<u8>) -> Result<(), LogError> {
         bytes.resize(usize::try_from(block.end - block.start).unwrap_or(0), 0);
-        self.file.read_exact_at(bytes, block.start).map_err(|error| self.unreadable(&error.to_string()))
+        self.parts.read_exact_at(bytes, block.start).map_err(|error| self.unreadable(&error.to_string()))
     }
 
     fn unreadable(&self, reason: &str) -> LogError {
@@ -214,10 +222,11 @@ impl ReadIndex {
     }
 }
 
-/// The tenant's allowed reads among these lines, oldest first, each with its number.
-fn reads_of<'a>(tenant: &TenantId, bytes: &'a [u8], reads_before: u64) -> Vec<(&'a [u8], Position)> {
+/// The tenant's allowed reads among these lines, oldest first, each with its number; the last one has `through`.
+fn reads_of<'a>(tenant: &TenantId, bytes: &'a [u8], through: u64) -> Vec<(&'a [u8], Position)> {
     let quoted_tenant = format!("\"{tenant}\"");
     let lines = bytes.split_inclusive(|byte| *byte == b'\n');
-    let reads = lines.filter(|line| record::is_read_of(tenant.as_str(), &quoted_tenant, line));
-    reads.zip(reads_before + 1..).map(|(line, number)| (line, Position::from_u64(number))).collect()
+    let reads: Vec<_> = lines.filter(|line| record::is_read_of(tenant.as_str(), &quoted_tenant, line)).collect();
+    let first = (through + 1).saturating_sub(reads.len() as u64);
+    reads.into_iter().zip(first..).map(|(line, number)| (line, Position::from_u64(number))).collect()
 }

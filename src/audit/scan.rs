@@ -1,20 +1,19 @@
 //! Rebuilding the index of allowed reads from the file, after a start.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::blocks::Blocks;
+use super::parts::Parts;
 use super::pending::ReadNote;
 use super::record;
 use crate::model::TenantId;
 
 pub(super) const BUFFER_BYTES: usize = 256 * 1024;
 
-/// A stretch of the file; reading it does not move the place at which others read.
+/// A stretch of the log; reading it does not move the place at which others read.
 pub(super) struct Stretch<'a> {
-    pub(super) file: &'a File,
+    pub(super) parts: &'a Parts,
     pub(super) at: u64,
     pub(super) end: u64,
 }
@@ -22,7 +21,7 @@ pub(super) struct Stretch<'a> {
 impl Read for Stretch<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX).min(buffer.len());
-        let read = self.file.read_at(buffer.get_mut(..left).unwrap_or_default(), self.at)?;
+        let read = self.parts.read_at(buffer.get_mut(..left).unwrap_or_default(), self.at)?;
         self.at += read as u64;
         Ok(read)
     }
@@ -32,8 +31,8 @@ impl Read for Stretch<'_> {
 ///
 /// # Errors
 /// When the file cannot be read, or ends before `to`.
-pub(super) fn scan(file: &File, from: u64, to: u64, stop: &AtomicBool, blocks: &mut Blocks) -> io::Result<()> {
-    let mut lines = BufReader::with_capacity(BUFFER_BYTES, Stretch { file, at: from, end: to });
+pub(super) fn scan(parts: &Parts, from: u64, to: u64, stop: &AtomicBool, blocks: &mut Blocks) -> io::Result<()> {
+    let mut lines = BufReader::with_capacity(BUFFER_BYTES, Stretch { parts, at: from, end: to });
     let mut line = Vec::new();
     let mut at = from;
     while at < to && !stop.load(Ordering::Relaxed) {

@@ -42,7 +42,7 @@ impl fmt::Display for LogMode {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DecisionLogSettings {
-    /// The file of JSON lines. It and its folder are made when they do not exist, readable by their owner only.
+    /// The folder of the log. It is made when it does not exist, and so are its files, readable by their owner only.
     pub path: PathBuf,
     /// When a record counts as recorded.
     #[serde(default)]
@@ -54,10 +54,44 @@ pub struct DecisionLogSettings {
     /// In the mode `best_effort`: how many bytes of records may wait to be written before new ones are lost.
     #[serde(default = "default_best_effort_buffer_bytes")]
     pub best_effort_buffer_bytes: usize,
+    /// What the log's name begins with; a random part follows, so that no two logs have one name.
+    #[serde(default = "default_name")]
+    pub name: String,
+    /// The key (PEM, Ed25519, PKCS#8) that signs the log's heads. In development one is made in the folder when none is
+    /// named.
+    #[serde(default)]
+    pub signing_key: Option<PathBuf>,
+    /// Public keys (PEM) of those that signed heads before.
+    #[serde(default)]
+    pub trusted_keys: Vec<PathBuf>,
+    /// How often a head is signed, in milliseconds, while the log grows.
+    #[serde(default = "default_head_interval_ms")]
+    pub head_interval_ms: u64,
+    /// A file, best on another disk, to which every head is appended too.
+    #[serde(default)]
+    pub publish_file: Option<PathBuf>,
+    /// A segment that has grown to this many bytes is closed, and a new one begun.
+    #[serde(default = "default_segment_bytes")]
+    pub segment_bytes: u64,
+    /// A segment that is this many hours old is closed, and a new one begun.
+    #[serde(default = "default_segment_hours")]
+    pub segment_hours: u64,
+    /// Whether closed segments are compressed.
+    #[serde(default = "default_compress")]
+    pub compress: bool,
+    /// Segments whose records are all older than this many days are removed.
+    #[serde(default)]
+    pub keep_days: Option<u64>,
+    /// The oldest segments are removed while the log takes more than this many bytes.
+    #[serde(default)]
+    pub keep_bytes: Option<u64>,
+    /// Set a log aside that is not as it was signed, and begin a new one. For one start, after somebody has looked at it.
+    #[serde(default)]
+    pub begin_anew: bool,
 }
 
 impl DecisionLogSettings {
-    /// The defaults for a log in this file.
+    /// The defaults for a log in this folder.
     #[must_use]
     pub fn at(path: impl Into<PathBuf>) -> Self {
         Self {
@@ -65,8 +99,39 @@ impl DecisionLogSettings {
             mode: LogMode::default(),
             sync_interval_ms: default_sync_interval_ms(),
             best_effort_buffer_bytes: default_best_effort_buffer_bytes(),
+            name: default_name(),
+            signing_key: None,
+            trusted_keys: Vec::new(),
+            head_interval_ms: default_head_interval_ms(),
+            publish_file: None,
+            segment_bytes: default_segment_bytes(),
+            segment_hours: default_segment_hours(),
+            compress: default_compress(),
+            keep_days: None,
+            keep_bytes: None,
+            begin_anew: false,
         }
     }
+}
+
+fn default_name() -> String {
+    "consentry".to_owned()
+}
+
+const fn default_head_interval_ms() -> u64 {
+    1_000
+}
+
+const fn default_segment_bytes() -> u64 {
+    256 * 1024 * 1024
+}
+
+const fn default_segment_hours() -> u64 {
+    24
+}
+
+const fn default_compress() -> bool {
+    true
 }
 
 const fn default_sync_interval_ms() -> u64 {

@@ -1,9 +1,10 @@
-//! The few things the log asks of its file, so that tests can make each of them fail.
+//! The few things the log asks of its files, so that tests can make each of them fail, or stop the world at it.
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::num::NonZeroU64;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,9 +23,37 @@ pub(super) trait Sink: Send + Sync + fmt::Debug {
 
     /// Returns once everything that was written is on the disk.
     fn sync(&self) -> io::Result<()>;
+}
 
-    /// Lets another process write this file.
-    fn release(&self) -> io::Result<()>;
+/// Where the log's files are.
+pub(super) trait Files: Send + Sync + fmt::Debug {
+    /// How this file, opened for appending, is written.
+    fn sink(&self, path: &Path, file: Arc<File>) -> Arc<dyn Sink>;
+
+    /// Gives a file another name.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    /// Returns once the names in this folder are on the disk.
+    fn sync_folder(&self, folder: &Path) -> io::Result<()> {
+        File::open(folder)?.sync_all()
+    }
+}
+
+/// The real files.
+#[derive(Debug)]
+pub(super) struct RealFiles;
+
+impl Files for RealFiles {
+    fn sink(&self, _: &Path, file: Arc<File>) -> Arc<dyn Sink> {
+        Arc::new(FileSink::new(file))
+    }
 }
 
 /// The real file, opened for appending.
@@ -62,10 +91,6 @@ impl Sink for FileSink {
 
     fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
-    }
-
-    fn release(&self) -> io::Result<()> {
-        self.file.unlock()
     }
 }
 

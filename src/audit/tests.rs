@@ -1,26 +1,29 @@
 //! The log tried through its front door, on files that fail when they are told to.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
-use super::sink::{FileSink, Sink};
+use super::sink::{FileSink, Files, Sink};
 use super::{DecisionLog, DecisionLogSettings, LogError, LogMode};
 use crate::clock::{Clock, ManualClock};
 use crate::model::{TenantId, Timestamp};
+use crate::trail::{Frontier, Opening, open_lines, plain_path};
 
+mod crashing;
 mod failing;
 mod finding;
 mod hanging;
 mod reading;
+mod trail;
 mod writing;
 
 /// A real file behind which a disk can be full or broken.
 #[derive(Debug)]
 struct Disk {
-    file: FileSink,
+    file: OnceLock<FileSink>,
     /// How many more bytes it takes before it says that it is full.
     room: AtomicU64,
     cut_fails: AtomicBool,
@@ -49,7 +52,7 @@ impl Sink for Disk {
             return Err(io::Error::from_raw_os_error(ENOSPC));
         }
         let taken = usize::try_from(room).map_or(bytes.len(), |room| room.min(bytes.len()));
-        self.file.write(&bytes[..taken])?;
+        self.file().write(&bytes[..taken])?;
         if room != u64::MAX {
             self.room.fetch_sub(taken as u64, Ordering::SeqCst);
         }
@@ -58,22 +61,40 @@ impl Sink for Disk {
     }
 
     fn cut(&self, len: u64) -> io::Result<()> {
-        if self.cut_fails.load(Ordering::SeqCst) { Err(io::Error::from_raw_os_error(EIO)) } else { self.file.cut(len) }
+        if self.cut_fails.load(Ordering::SeqCst) {
+            Err(io::Error::from_raw_os_error(EIO))
+        } else {
+            self.file().cut(len)
+        }
     }
 
     fn begin_sync(&self) {}
 
     fn sync(&self) -> io::Result<()> {
         wait_while(&self.sync_hangs);
-        if self.sync_fails.load(Ordering::SeqCst) { Err(io::Error::from_raw_os_error(EIO)) } else { self.file.sync() }
+        if self.sync_fails.load(Ordering::SeqCst) { Err(io::Error::from_raw_os_error(EIO)) } else { self.file().sync() }
     }
+}
 
-    fn release(&self) -> io::Result<()> {
-        self.file.release()
+/// The log's files: the segment is on the disk that can fail, the others are not.
+#[derive(Debug)]
+struct OnDisk(Arc<Disk>);
+
+impl Files for OnDisk {
+    fn sink(&self, path: &Path, file: Arc<File>) -> Arc<dyn Sink> {
+        if path.extension().is_some_and(|extension| extension == "jsonl") {
+            self.0.file.set(FileSink::new(file)).unwrap();
+            return Arc::<Disk>::clone(&self.0);
+        }
+        Arc::new(FileSink::new(file))
     }
 }
 
 impl Disk {
+    fn file(&self) -> &FileSink {
+        self.file.get().unwrap()
+    }
+
     fn has_room_for(&self, bytes: u64) {
         self.room.store(bytes, Ordering::SeqCst);
     }
@@ -92,39 +113,37 @@ fn clock() -> Arc<dyn Clock> {
 }
 
 fn settings(folder: &Path, mode: LogMode) -> DecisionLogSettings {
-    DecisionLogSettings { mode, ..DecisionLogSettings::at(folder.join("decisions.jsonl")) }
+    DecisionLogSettings { mode, ..DecisionLogSettings::at(folder.join("decisions")) }
 }
 
 /// With this interval the background thread stays out of a test.
 const NEVER_MS: u64 = 3_600_000;
 
 fn open_on_disk(settings: &DecisionLogSettings) -> (DecisionLog, Arc<Disk>) {
-    let mut disk = None;
-    let log = DecisionLog::open_with(settings, clock(), |file: Arc<File>| {
-        let made = Arc::new(Disk {
-            file: FileSink::new(file),
-            room: AtomicU64::new(u64::MAX),
-            cut_fails: AtomicBool::new(false),
-            sync_fails: AtomicBool::new(false),
-            write_hangs: AtomicBool::new(false),
-            sync_hangs: AtomicBool::new(false),
-            writes: AtomicU64::new(0),
-        });
-        disk = Some(Arc::clone(&made));
-        made
+    let disk = Arc::new(Disk {
+        file: OnceLock::new(),
+        room: AtomicU64::new(u64::MAX),
+        cut_fails: AtomicBool::new(false),
+        sync_fails: AtomicBool::new(false),
+        write_hangs: AtomicBool::new(false),
+        sync_hangs: AtomicBool::new(false),
+        writes: AtomicU64::new(0),
     });
-    (log.unwrap(), disk.unwrap())
+    let log = DecisionLog::open_with(settings, clock(), Arc::new(OnDisk(Arc::clone(&disk))), None).unwrap();
+    // How a segment opens is not what is counted.
+    disk.writes.store(0, Ordering::SeqCst);
+    (log, disk)
 }
 
 async fn record(log: &DecisionLog, line: &str) -> Result<(), LogError> {
     log.settled(log.append(line.as_bytes(), None)?).await
 }
 
-/// The file's lines; it must end with a whole one.
+/// The log's lines, without those that open segments; it must end with a whole one.
 fn lines(settings: &DecisionLogSettings) -> Vec<String> {
-    let text = std::fs::read_to_string(&settings.path).unwrap();
-    assert!(text.is_empty() || text.ends_with('\n'), "torn: {text:?}");
-    text.lines().map(str::to_owned).collect()
+    let text = std::io::read_to_string(open_lines(&settings.path).unwrap()).unwrap();
+    assert!(text.ends_with('\n'), "torn: {text:?}");
+    text.lines().filter(|line| Opening::parse(line.as_bytes()).is_none()).map(str::to_owned).collect()
 }
 
 /// Waits until this holds, which is up to another thread.
@@ -138,6 +157,11 @@ fn tenant(name: &str) -> TenantId {
     TenantId::new(name).unwrap()
 }
 
+/// A log of one segment with these lines, of which no head was signed.
 fn write_file(settings: &DecisionLogSettings, text: &str) {
-    File::create(&settings.path).unwrap().write_all(text.as_bytes()).unwrap();
+    let _ = std::fs::remove_dir_all(&settings.path);
+    std::fs::create_dir(&settings.path).unwrap();
+    let (origin, root_before) = ("test/1".to_owned(), Frontier::default().root());
+    let opening = Opening { origin, index: 0, root_before, time: clock().now() };
+    std::fs::write(plain_path(&settings.path, 0), format!("{}\n{text}", opening.to_line())).unwrap();
 }

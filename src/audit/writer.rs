@@ -1,5 +1,6 @@
 //! Writing what waits: one write for many records, all of it or none of it.
 
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
@@ -11,11 +12,14 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::error::LogError;
 use super::marks;
+use super::notary::TrailState;
 use super::outcome::Outcomes;
+use super::parts::Parts;
 use super::pending::{Batch, Pending};
 use super::reads::ReadIndex;
+use super::segment::Segment;
 use super::settings::LogMode;
-use super::sink::{Sink, write_all};
+use super::sink::{Files, write_all};
 use crate::clock::Clock;
 use crate::model::Timestamp;
 
@@ -37,7 +41,7 @@ pub(super) const PATIENCE: Duration = Duration::from_millis(15_200);
 pub(super) struct UnderWay(Mutex<Option<Instant>>);
 
 impl UnderWay {
-    fn during<T>(&self, call: impl FnOnce() -> T) -> T {
+    pub(super) fn during<T>(&self, call: impl FnOnce() -> T) -> T {
         *self.0.lock() = Some(Instant::now());
         let returned = call();
         *self.0.lock() = None;
@@ -59,8 +63,10 @@ struct Outage {
 /// What belongs to whoever writes at the moment.
 #[derive(Debug)]
 pub(super) struct FileState {
+    /// The segment that is written.
+    pub(super) segment: Arc<Segment>,
     /// Up to here stand whole lines of batches that succeeded.
-    good_len: u64,
+    pub(super) good_len: u64,
     /// Bytes of a failed batch may stand behind `good_len`: they have to be cut off before anything is written.
     uncut: bool,
     /// A sync failed: one has to succeed before anything is acknowledged again.
@@ -73,8 +79,21 @@ pub(super) struct FileState {
 }
 
 impl FileState {
-    pub(super) fn new(good_len: u64) -> Self {
-        Self { good_len, uncut: false, unsynced: false, outage: None, released: false, batch: Batch::default() }
+    /// Whether everything that was written is in its place.
+    pub(super) fn is_well(&self) -> bool {
+        !self.uncut && !self.unsynced && !self.released && self.outage.is_none()
+    }
+
+    pub(super) fn new(segment: Arc<Segment>, good_len: u64) -> Self {
+        Self {
+            segment,
+            good_len,
+            uncut: false,
+            unsynced: false,
+            outage: None,
+            released: false,
+            batch: Batch::default(),
+        }
     }
 }
 
@@ -82,28 +101,39 @@ impl FileState {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) path: PathBuf,
+    /// Held as long as the log is written.
+    pub(super) lock: File,
+    pub(super) files: Arc<dyn Files>,
+    pub(super) parts: Arc<Parts>,
     pub(super) mode: LogMode,
     pub(super) interval: Duration,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) sink: Arc<dyn Sink>,
+    /// The segment that is written; apart from `file`, for whoever syncs and looks after it.
+    pub(super) current: Mutex<Arc<Segment>>,
     pub(super) pending: Mutex<Pending>,
     /// Wakes the background thread; goes with `pending`.
     pub(super) wake: Condvar,
     pub(super) file: Mutex<FileState>,
     /// Something has been written that no sync has covered.
     pub(super) dirty: AtomicBool,
+    /// One sync at a time.
+    pub(super) sync_turn: Mutex<()>,
     pub(super) outcomes: Outcomes,
     /// Why the log cannot be written now. Apart from `file`, so that readiness never waits for a disk.
     pub(super) trouble: Mutex<Option<String>>,
     /// What the disk is asked for at the moment, by whoever writes and by whoever syncs without keeping writers waiting.
     pub(super) writing: UnderWay,
     pub(super) syncing: UnderWay,
-    /// Which file has been opened, by device and inode, and whether another one, or none, stands under its name.
-    pub(super) opened: (u64, u64),
+    /// Whether another file than the one that is written, or none, stands under its name.
     pub(super) misplaced: AtomicBool,
     /// Somebody has waited in vain: until that call returns, no more records are taken in.
     pub(super) hangs: AtomicBool,
     pub(super) lost: AtomicU64,
+    /// How far the log is bound into its tree, and what there is to say of it.
+    pub(super) trail: Mutex<TrailState>,
+    /// Wakes the notary; goes with `notary_may_end`.
+    pub(super) notary_wake: Condvar,
+    pub(super) notary_may_end: Mutex<bool>,
     pub(super) index: ReadIndex,
 }
 
@@ -195,26 +225,25 @@ impl Shared {
             // The promise of the interval is not kept.
             return Err(io::Error::other(Self::hang_reason()));
         }
-        self.repair(file)?;
+        Self::repair(file)?;
         file.uncut = true;
-        write_all(self.sink.as_ref(), mark)?;
-        write_all(self.sink.as_ref(), &file.batch.bytes)?;
+        let sink = file.segment.sink.as_ref();
+        write_all(sink, mark)?;
+        write_all(sink, &file.batch.bytes)?;
         if self.mode == LogMode::Synced {
-            self.sink.sync()?;
-        } else {
-            self.dirty.store(true, Ordering::Release);
+            sink.sync()?;
         }
         file.uncut = false;
         Ok(())
     }
 
-    fn repair(&self, file: &mut FileState) -> io::Result<()> {
+    fn repair(file: &mut FileState) -> io::Result<()> {
         if file.uncut {
-            self.sink.cut(file.good_len)?;
+            file.segment.sink.cut(file.good_len)?;
             file.uncut = false;
         }
         if file.unsynced {
-            self.sink.sync()?;
+            file.segment.sink.sync()?;
             file.unsynced = false;
         }
         Ok(())
@@ -224,9 +253,15 @@ impl Shared {
         let batch = &file.batch;
         for (bytes, notes) in [(mark, &[][..]), (&batch.bytes[..], &batch.notes[..])] {
             if !bytes.is_empty() {
-                self.index.written(file.good_len, bytes, notes);
+                self.index.written(file.segment.base + file.good_len, bytes, notes);
                 file.good_len += bytes.len() as u64;
             }
+        }
+        file.segment.written.store(file.good_len, Ordering::Release);
+        // In this order: a sync that finds something to do also finds how much it covers.
+        match self.mode {
+            LogMode::Synced => file.segment.synced.store(file.good_len, Ordering::Release),
+            LogMode::Written | LogMode::BestEffort => self.dirty.store(true, Ordering::Release),
         }
         if file.outage.take().is_some() {
             *self.trouble.lock() = None;
@@ -244,7 +279,7 @@ impl Shared {
 
     fn batch_failed(&self, file: &mut FileState, error: &io::Error) {
         // At once, and not only before the next write: the sidecar could crash before that.
-        if file.uncut && !file.released && self.sink.cut(file.good_len).is_ok() {
+        if file.uncut && !file.released && file.segment.sink.cut(file.good_len).is_ok() {
             file.uncut = false;
         }
         let refused = match self.mode {
@@ -280,14 +315,22 @@ impl Shared {
     /// Syncs what has been written since the last sync, without keeping writers waiting. When that fails nothing is
     /// acknowledged until a sync succeeds: the promise of the interval could not be kept.
     fn sync_written(&self) {
+        // Whoever finds nothing to do may go on only once the sync that covers it is done.
+        let _turn = self.sync_turn.lock();
         if !self.dirty.swap(false, Ordering::AcqRel) {
             return;
         }
-        let synced = self.syncing.during(|| self.sink.sync());
-        if let Err(error) = synced {
-            let mut file = self.file.lock();
-            file.unsynced = true;
-            self.outage(&mut file, &error, 0);
+        let segment = Arc::clone(&self.current.lock());
+        let written = segment.written.load(Ordering::Acquire);
+        let synced = self.syncing.during(|| segment.sink.sync());
+        match synced {
+            // Whoever synced more meanwhile has said so.
+            Ok(()) => drop(segment.synced.fetch_max(written, Ordering::AcqRel)),
+            Err(error) => {
+                let mut file = self.file.lock();
+                file.unsynced = true;
+                self.outage(&mut file, &error, 0);
+            }
         }
     }
 
@@ -317,7 +360,7 @@ impl Shared {
         let mut file = self.file.lock();
         if !std::mem::replace(&mut file.released, true) {
             // The lock also ends with the process.
-            let _ = self.sink.release();
+            let _ = self.lock.unlock();
         }
     }
 
@@ -336,14 +379,19 @@ impl Shared {
 
     /// A record in a file that was removed is nowhere, and in one that was moved it is not where it is looked for.
     fn look_for_the_file(&self) {
-        let misplaced = !std::fs::metadata(&self.path).is_ok_and(|there| (there.dev(), there.ino()) == self.opened);
+        let segment = Arc::clone(&self.current.lock());
+        let there = std::fs::metadata(&segment.path);
+        let misplaced = !there.is_ok_and(|there| (there.dev(), there.ino()) == segment.identity)
+            // Unless a new one was begun meanwhile.
+            && Arc::ptr_eq(&segment, &self.current.lock());
         if self.misplaced.swap(misplaced, Ordering::Relaxed) != misplaced && misplaced {
             self.outage(&mut self.file.lock(), &self.misplaced(), 0);
         }
     }
 
     fn misplaced(&self) -> io::Error {
-        match std::fs::metadata(&self.path) {
+        let path = self.current.lock().path.clone();
+        match std::fs::metadata(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 io::Error::new(error.kind(), format!("it cannot be reached: {error}"))
             }
@@ -361,7 +409,8 @@ impl Shared {
                         break;
                     }
                     if self.dirty.load(Ordering::Acquire) {
-                        MutexGuard::unlocked(&mut pending, || self.sink.begin_sync());
+                        let segment = Arc::clone(&self.current.lock());
+                        MutexGuard::unlocked(&mut pending, || segment.sink.begin_sync());
                     }
                 }
             }

@@ -9,8 +9,7 @@ mod reassess;
 mod served;
 mod unused;
 
-use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::BufRead;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -18,6 +17,8 @@ use anstream::println;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde::Serialize;
+
+use crate::trail::open_lines;
 
 /// Questions of a security reviewer, asked of the decision log.
 #[derive(Debug, Args)]
@@ -56,8 +57,8 @@ impl Review {
 /// Which log is asked, and how the answer is told.
 #[derive(Debug, Args)]
 struct Asked {
-    /// The decision log.
-    #[arg(long, value_name = "FILE")]
+    /// The decision log: its folder, or a file of lines.
+    #[arg(long, value_name = "LOG")]
     log: PathBuf,
     /// Print the answer as JSON.
     #[arg(long)]
@@ -68,8 +69,8 @@ impl Asked {
     /// The answer that the log gives.
     fn answer<T>(&self, ask: impl FnOnce(Box<dyn BufRead>) -> std::io::Result<T>) -> anyhow::Result<T> {
         let told = || self.log.display().to_string();
-        let log = File::open(&self.log).with_context(told)?;
-        ask(Box::new(BufReader::with_capacity(1024 * 1024, log))).with_context(told)
+        let log = open_lines(&self.log).with_context(told)?;
+        ask(Box::new(log)).with_context(told)
     }
 
     /// Prints the answer as JSON, if that is how it is wanted.

@@ -31,12 +31,15 @@ pub(super) async fn readyz(State(entrance): State<Entrance>) -> Response {
     let checks: serde_json::Map<String, serde_json::Value> =
         parts.iter().map(|(name, health)| ((*name).to_owned(), shown(health).into())).collect();
     let policies = edge.policies.current();
+    let trail = edge.log.trail();
     let body = json!({
         "ready": ready,
         "checks": checks,
         "policy_version": policies.version(),
         "refused_policies": refused,
         "lost_records": edge.log.lost(),
+        // Why, and not how much: how long the log is tells what the whole service does (R19).
+        "trail": trail.trouble.or(trail.publish_trouble),
         "clock": edge.clock.trouble(),
     });
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

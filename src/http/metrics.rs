@@ -78,6 +78,7 @@ impl Collector for House {
         counters(&mut encoder, "decisions_remembered", "Decisions that were answered from the cache", "", &cached)?;
         let lost = [("", edge.log.lost())];
         counters(&mut encoder, "decision_log_lost_records", "Records lost in best_effort", "", &lost)?;
+        encode_trail(&mut encoder, &edge.log.trail())?;
         let ready = [
             ("replica", is(edge.replica.fresh().is_ok())),
             ("store", is(edge.workflow.store_health().is_ok())),
@@ -109,6 +110,20 @@ fn encode_webhooks(encoder: &mut DescriptorEncoder<'_>, edge: &Edge) -> fmt::Res
     )?;
     let waiting = endpoints.iter().map(|endpoint| i64::try_from(endpoint.waiting).unwrap_or(i64::MAX)).sum();
     gauges(encoder, "webhook_waiting", "Letters that wait or are under way", "", &[("", waiting)])
+}
+
+fn encode_trail(encoder: &mut DescriptorEncoder<'_>, trail: &crate::audit::TrailState) -> fmt::Result {
+    let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    let is = |condition: bool| i64::from(condition);
+    gauges(encoder, "decision_log_lines", "Lines of the log that are in its tree", "", &[("", number(trail.size))])?;
+    let signed = [("", number(trail.signed_size))];
+    gauges(encoder, "decision_log_signed_lines", "Lines that the newest signed head covers", "", &signed)?;
+    let behind = [("", number(trail.behind_bytes))];
+    gauges(encoder, "decision_log_behind_bytes", "Bytes that are written and not in the tree yet", "", &behind)?;
+    let works = [("heads", is(trail.trouble.is_none())), ("publishing", is(trail.publish_trouble.is_none()))];
+    gauges(encoder, "decision_log_trail", "Whether heads are signed, and published", "part", &works)?;
+    let held = [("", is(trail.hold.is_some()))];
+    gauges(encoder, "decision_log_held", "Whether a legal hold keeps segments from being removed", "", &held)
 }
 
 fn encode_shadow(encoder: &mut DescriptorEncoder<'_>, shadow: &crate::decision::ShadowCounts) -> fmt::Result {

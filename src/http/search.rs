@@ -18,7 +18,7 @@ use super::wire::{self, Action, Context, Entity, object, object_or_null};
 use crate::audit::Asked;
 use crate::decision::{NotSearched, Sought};
 use crate::identity::Caller;
-use crate::policy::sha256;
+use crate::signing::sha256;
 use crate::workflow::Subject;
 
 /// How many results a page has where the request names no limit.

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Each room with the rooms it may use. `model` knows nobody.
-const ARROWS: [(&str, &[&str]); 17] = [
+const ARROWS: [(&str, &[&str]); 18] = [
     ("model", &[]),
     ("signing", &[]),
     ("clock", &["model"]),
-    ("audit", &["clock", "model", "signing"]),
+    ("trail", &["model", "signing"]),
+    ("audit", &["clock", "model", "signing", "trail"]),
     ("identity", &["clock", "model"]),
     ("policy", &["model", "signing"]),
     ("receipt", &["model", "signing"]),
@@ -30,7 +31,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
         "app",
         &[
             "audit", "clock", "config", "decision", "http", "identity", "model", "outbox", "policy", "replica",
-            "signing", "store", "workflow",
+            "signing", "store", "trail", "workflow",
         ],
     ),
     (
@@ -46,6 +47,7 @@ const ARROWS: [(&str, &[&str]); 17] = [
             "policy",
             "receipt",
             "signing",
+            "trail",
             "workbench",
         ],
     ),

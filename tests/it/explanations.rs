@@ -148,19 +148,21 @@ async fn a_read_of_the_support_requests_own_tenant_is_told_to_it_with_its_own_se
     assert!(conditions(permit, "true").contains(&(setting, &json!([[setting, "true"]]))), "{permit:#}");
 }
 
-/// As after a move of the log's file: the record of the evaluation is in another one.
+/// As after the segment with the evaluation's record was removed. With its heads a log from which it is missing would be
+/// refused.
 #[tokio::test]
 async fn where_the_recorded_facts_are_lost_those_of_now_are_used_and_it_is_said() {
     let mut house = House::granted().await;
     let evaluated = read(&house, "fabrikam/signInLogs").await;
     let remembered = read(&house, "fabrikam/signInLogs").await;
     house.app.take().unwrap().stop().await.unwrap();
-    let path = house.folder.path().join("decisions.jsonl");
+    let path = house.folder.path().join("decisions/00000000000000000000.jsonl");
     let text = std::fs::read_to_string(&path).unwrap();
     let lost = format!("\"decision_id\":\"{evaluated}\"");
     let rest: Vec<&str> = text.lines().filter(|line| !line.contains(&lost)).collect();
     assert_eq!(rest.len() + 1, text.lines().count());
     std::fs::write(&path, rest.join("\n") + "\n").unwrap();
+    std::fs::remove_file(path.with_extension("heads")).unwrap();
     house.restart().await;
     let (rob, dee) = (reviewer(&house), house.admin("fabrikam", "dee"));
     for person in [&rob, &dee] {

@@ -14,6 +14,7 @@
 )]
 
 mod architecture;
+mod audit_trail;
 mod authzen;
 mod bad_input;
 mod callers;

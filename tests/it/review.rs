@@ -18,7 +18,7 @@ fn review(house: &House, arguments: &[&str]) -> (i32, Value) {
         .current_dir(house.folder.path())
         .arg("review")
         .args(arguments)
-        .args(["--log", "decisions.jsonl", "--json"])
+        .args(["--log", "decisions", "--json"])
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&output.stderr);

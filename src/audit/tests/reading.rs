@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::parts::Parts;
 use super::super::reads::ReadIndex;
 use super::super::{Position, ReadRecord};
 use super::*;
@@ -177,8 +178,8 @@ async fn until_the_file_is_indexed_reading_back_says_so() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(folder.path(), LogMode::Written);
     write_file(&settings, "");
-    let file = Arc::new(File::open(&settings.path).unwrap());
-    let index = ReadIndex::new(settings.path.clone(), file, 0);
+    let (parts, _) = parts(&settings);
+    let index = ReadIndex::new(settings.path.clone(), Arc::new(parts), 0);
     assert_eq!(index.read_back(&tenant("a"), None, 1, &|_| true).unwrap_err().code(), "log_index_building");
     index.build();
     assert!(index.read_back(&tenant("a"), None, 1, &|_| true).unwrap().0.is_empty());
@@ -209,6 +210,13 @@ async fn a_long_log_is_indexed_while_records_come_in() {
     assert_eq!(reopened.index().blocks(), live);
 }
 
+/// A log of one segment, as bytes.
+fn parts(settings: &DecisionLogSettings) -> (Parts, u64) {
+    let file = File::open(plain_path(&settings.path, 0)).unwrap();
+    let len = file.metadata().unwrap().len();
+    (Parts::of(file), len)
+}
+
 /// The index of a log in which this many reads of one tenant's stand, with so many bytes of others' in each line.
 fn index_of(folder: &std::path::Path, reads: usize, pad: usize) -> ReadIndex {
     let settings = settings(folder, LogMode::Written);
@@ -217,8 +225,8 @@ fn index_of(folder: &std::path::Path, reads: usize, pad: usize) -> ReadIndex {
     let between = if pad > 0 { others.text(0) + "\n" } else { String::new() };
     let text: String = (0..reads).map(|number| line.text(number) + "\n" + &between).collect();
     write_file(&settings, &text);
-    let file = Arc::new(File::open(&settings.path).unwrap());
-    let index = ReadIndex::new(settings.path, file, text.len() as u64);
+    let (parts, len) = parts(&settings);
+    let index = ReadIndex::new(settings.path, Arc::new(parts), len);
     index.build();
     index
 }

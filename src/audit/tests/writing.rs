@@ -108,7 +108,7 @@ async fn a_second_log_on_the_same_file_is_refused() {
     let (log, _disk) = open_on_disk(&settings);
     let refused = DecisionLog::open(&settings, clock()).unwrap_err();
     assert_eq!(refused.code(), "log_locked");
-    assert!(refused.to_string().contains("decisions.jsonl"), "{refused}");
+    assert!(refused.to_string().contains("decisions"), "{refused}");
     record(&log, "{}").await.unwrap();
 }
 
@@ -146,12 +146,15 @@ async fn only_single_lines_of_bearable_length_are_taken() {
 }
 
 #[test]
-fn the_file_is_its_owners_alone() {
+fn the_files_are_their_owners_alone() {
     let folder = tempfile::tempdir().unwrap();
     let settings = settings(&folder.path().join("made/on/the/way"), LogMode::Written);
     DecisionLog::open(&settings, clock()).unwrap();
     let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode(&settings.path), mode(settings.path.parent().unwrap())), (0o600, 0o700));
+    assert_eq!((mode(&settings.path), mode(settings.path.parent().unwrap())), (0o700, 0o700));
+    for file in std::fs::read_dir(&settings.path).unwrap() {
+        assert_eq!(mode(&file.unwrap().path()), 0o600);
+    }
     let not_a_file = DecisionLogSettings::at("/dev/null");
     assert_eq!(DecisionLog::open(&not_a_file, clock()).unwrap_err().code(), "log_not_opened");
 }

@@ -21,6 +21,7 @@ use crate::identity::{IdentitySettings, IssuerSettings, SigningAlgorithm};
 use crate::model::TenantId;
 use crate::outbox::WebhookSettings;
 use crate::policy::{BundleSource, RoleCatalogue};
+use crate::signing::SigningKey;
 
 const ISSUER: &str = "https://issuer.demo.example/{tid}";
 const AUDIENCE: &str = "consentry";
@@ -89,13 +90,18 @@ fn settings(folder: &Path, key_set: &Path, listen: SocketAddr) -> anyhow::Result
         tenants: Vec::new(),
         development: true,
     };
+    let log_key = folder.join("log-key.pem");
+    std::fs::write(&log_key, SigningKey::generate()?.to_pem())?;
     Ok(Config {
         mode: Mode::Development,
         server: ServerSettings { listen, drain_timeout_ms: DRAIN_MS, ..ServerSettings::default() },
         store: StoreSettings { path: folder.join("store.db"), accept_earlier_clock: false },
         policy: PolicySettings::default(),
         decision: DecisionSettings::default(),
-        decision_log: DecisionLogSettings::at(folder.join("decisions.jsonl")),
+        decision_log: DecisionLogSettings {
+            signing_key: Some(log_key),
+            ..DecisionLogSettings::at(folder.join("decisions"))
+        },
         identity: IdentitySettings {
             vendor_tenants: vec![TenantId::new("vendor")?],
             issuers: vec![issuer],

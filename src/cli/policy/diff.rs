@@ -1,7 +1,5 @@
 //! `consentry policy diff`: what an edit changes, for every question there is.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use anstream::println;
@@ -11,6 +9,7 @@ use clap::{Args, ValueEnum};
 use super::load;
 use super::prove::{Solving, invariants, show_progress};
 use crate::cli::paint::{BAD, GOOD, QUIET};
+use crate::trail::open_lines;
 use crate::workbench::diff::{Change, Diff as Found, Difference, LogChanges, Settings, diff, logged};
 use crate::workbench::suite::Suite;
 
@@ -34,7 +33,7 @@ pub(super) struct Diff {
     #[command(flatten)]
     solving: Solving,
     /// A decision log: tell of each of its decisions that the two bundles make differently.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "LOG")]
     log: Option<PathBuf>,
     /// End with 1 when the edit is of this kind; `any` counts logged decisions with another reason, too.
     #[arg(long, value_enum)]
@@ -65,8 +64,8 @@ impl Diff {
         };
         let log = self.log.as_ref().map(|path| -> anyhow::Result<LogChanges> {
             let told = || path.display().to_string();
-            let file = File::open(path).with_context(told)?;
-            logged(&old_bundle, &new_bundle, BufReader::new(file)).with_context(told)
+            let log = open_lines(path).with_context(told)?;
+            logged(&old_bundle, &new_bundle, log).with_context(told)
         });
         let log = log.transpose()?;
         let found = diff(&old_bundle, &new_bundle, &settings).map_err(|error| anyhow!(error))?;

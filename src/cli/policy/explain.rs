@@ -1,7 +1,5 @@
 //! `consentry policy explain`: why an answer is what it is.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use anstream::println;
@@ -10,6 +8,7 @@ use clap::Args;
 
 use super::load;
 use crate::cli::paint::{BAD, GOOD, QUIET};
+use crate::trail::open_lines;
 use crate::workbench::explain::{ExplainedPolicy, Explanation, explain};
 use crate::workbench::recorded::{Log, RecordedDecision};
 use crate::workbench::run::ask;
@@ -23,8 +22,8 @@ pub(super) struct Explain {
     /// Explain this decision of the decision log.
     #[arg(long, value_name = "ID", requires = "log", conflicts_with = "tests")]
     decision: Option<String>,
-    /// The decision log.
-    #[arg(long, value_name = "FILE", requires = "decision")]
+    /// The decision log: its folder, or a file of lines.
+    #[arg(long, value_name = "LOG", requires = "decision")]
     log: Option<PathBuf>,
     /// Explain a row of this test file.
     #[arg(long, value_name = "FILE", requires = "line", required_unless_present = "decision")]
@@ -67,8 +66,7 @@ impl Explain {
 }
 
 fn find(log: &Path, id: &str) -> anyhow::Result<RecordedDecision> {
-    let file = File::open(log).with_context(|| log.display().to_string())?;
-    for decision in Log::new(BufReader::new(file)) {
+    for decision in Log::new(open_lines(log).with_context(|| log.display().to_string())?) {
         let decision = decision.with_context(|| log.display().to_string())?;
         if decision.id == id {
             return Ok(decision);

@@ -1,7 +1,5 @@
 //! `consentry policy replay`: what a bundle would have answered to what was asked before.
 
-use std::fs::File;
-use std::io::BufReader;
 use std::path::PathBuf;
 
 use anstream::println;
@@ -10,6 +8,7 @@ use clap::Args;
 
 use super::load;
 use crate::cli::paint::{BAD, GOOD, QUIET};
+use crate::trail::open_lines;
 use crate::workbench::replay::{Difference, replay};
 use crate::workbench::suite::Expected;
 
@@ -19,8 +18,8 @@ pub(super) struct Replay {
     /// The bundle's directory; the bundle that ships with the program when it is left out.
     #[arg(long, value_name = "DIRECTORY")]
     bundle: Option<PathBuf>,
-    /// The decision log.
-    #[arg(long, value_name = "FILE")]
+    /// The decision log: its folder, or a file of lines.
+    #[arg(long, value_name = "LOG")]
     log: PathBuf,
     /// Print the result as JSON.
     #[arg(long)]
@@ -31,8 +30,8 @@ impl Replay {
     pub(super) fn run(self) -> anyhow::Result<bool> {
         let bundle = load(self.bundle.as_deref())?;
         let told = || self.log.display().to_string();
-        let log = File::open(&self.log).with_context(told)?;
-        let found = replay(&bundle, BufReader::new(log)).with_context(told)?;
+        let log = open_lines(&self.log).with_context(told)?;
+        let found = replay(&bundle, log).with_context(told)?;
         let is_same = found.differences.is_empty();
         if self.json {
             println!("{}", serde_json::to_string_pretty(&found)?);

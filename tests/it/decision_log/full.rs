@@ -82,7 +82,8 @@ async fn a_log_that_cannot_be_written_denies_says_so_and_recovers() {
         let held: Person = fresh.holding(&fresh.token());
         assert!(held.post(EVALUATION, &ask).await.decision());
 
-        let length = || std::fs::metadata(house.folder.path().join("decisions.jsonl")).unwrap().len();
+        let length =
+            || std::fs::metadata(house.folder.path().join("decisions/00000000000000000000.jsonl")).unwrap().len();
         let full = length();
         process.limit(Some(full));
         let mut batch = ask.clone();
@@ -128,7 +129,7 @@ async fn a_log_that_cannot_be_written_does_not_tell_what_is_anothers_from_what_i
     let mut house = House::start().await;
     let (contosos, fabrikams) = house.asked().await;
     let process = Process::start(&mut house).await;
-    let length = std::fs::metadata(house.folder.path().join("decisions.jsonl")).unwrap().len();
+    let length = std::fs::metadata(house.folder.path().join("decisions/00000000000000000000.jsonl")).unwrap().len();
     let admins = [(house.admin("contoso", "cyd"), &fabrikams), (house.admin("fabrikam", "dee"), &contosos)];
     process.limit(Some(length));
     for (admin, anothers) in admins {

@@ -24,7 +24,7 @@ async fn a_batch_stops_at_its_first_denial_also_where_that_was_an_allow_before()
         let reply = ticketing.send(Method::PATCH, "/v1/support-requests/SR-1", Some(body)).await;
         assert_eq!(reply.status, 200, "{reply:?}");
     };
-    let log = || std::fs::read_to_string(house.folder.path().join("decisions.jsonl")).unwrap();
+    let log = || std::fs::read_to_string(house.folder.path().join("decisions/00000000000000000000.jsonl")).unwrap();
     let (mut late, mut tries) = (0, 0);
     while late < effort(LATE) {
         tries += 1;

@@ -72,7 +72,7 @@ fn told(reply: &Reply) -> (u16, Vec<String>, String) {
 
 /// The records that a call leaves, without times and ids.
 async fn recorded(house: &House, call: impl Future<Output = Reply>) -> (Reply, Vec<String>) {
-    let log = || std::fs::read_to_string(house.folder.path().join("decisions.jsonl")).unwrap();
+    let log = || std::fs::read_to_string(house.folder.path().join("decisions/00000000000000000000.jsonl")).unwrap();
     let before = log().len();
     let reply = call.await;
     let record = |line: &str| {

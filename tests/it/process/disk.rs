@@ -58,7 +58,10 @@ impl Way {
     }
 }
 
-/// A sidecar of which one file lies on a disk of its own.
+/// The log's first segment.
+const LOG: &str = "decisions/00000000000000000000.jsonl";
+
+/// A sidecar of which the store or the log lies on a disk of its own.
 struct OnDisk {
     way: Way,
     sidecar: Sidecar,
@@ -94,7 +97,7 @@ impl OnDisk {
                 }
             }
             Way::FileSizeLimit => {
-                let grows = if self.name == "store.db" { "store.db-wal" } else { self.name };
+                let grows = if self.name == "store.db" { "store.db-wal" } else { LOG };
                 self.limit(Some(std::fs::metadata(self.file(grows)).unwrap().len()));
             }
         }
@@ -141,7 +144,7 @@ pub(super) async fn ready_again(people: &People) {
 
 #[tokio::test]
 async fn a_full_disk_under_the_log_allows_nothing_and_changes_nothing() {
-    let on_disk = OnDisk::start("decisions.jsonl");
+    let on_disk = OnDisk::start("decisions");
     let people = People::of(&on_disk.site, &on_disk.sidecar);
     let (mut case, approval) = waiting_for_fabrikam(&people).await;
     let mut answered = HashMap::new();
@@ -177,7 +180,7 @@ async fn a_full_disk_under_the_log_allows_nothing_and_changes_nothing() {
     let allowed = people.may_read("SR-1").await.unwrap();
     assert!(allowed.decision(), "{allowed:?}");
     note(&allowed);
-    recorded(&on_disk.file("decisions.jsonl"), &answered);
+    recorded(&on_disk.file(LOG), &answered);
 }
 
 #[tokio::test]

@@ -75,7 +75,11 @@ async fn a_log_that_fails_denies_until_it_is_mended() {
         let before = id_of(&people.may_read("SR-1").await.unwrap());
         for error in ["EIO", "EROFS", "ENOSPC"] {
             let told = format!("{mode}: {call} fails with {error}");
-            let fault = Fault::on(&sidecar, &site.file("decisions.jsonl"), &format!("{call}:error={error}"));
+            let fault = Fault::on(
+                &sidecar,
+                &site.file("decisions/00000000000000000000.jsonl"),
+                &format!("{call}:error={error}"),
+            );
             if (mode, call) == ("written", "fdatasync") {
                 // The failure is found within the interval; until then records are written as they always are.
                 while people.tooling.get("/readyz").await.status == 200 {
@@ -91,7 +95,10 @@ async fn a_log_that_fails_denies_until_it_is_mended() {
         case.carry_out(&people, Act::FabrikamApproves).await.unwrap();
         let allowed = people.may_read("SR-1").await.unwrap();
         assert!(allowed.decision(), "{allowed:?}");
-        recorded(&site.file("decisions.jsonl"), &[(before, false), (id_of(&allowed), true)].into());
+        recorded(
+            &site.file("decisions/00000000000000000000.jsonl"),
+            &[(before, false), (id_of(&allowed), true)].into(),
+        );
     }
 }
 
@@ -149,7 +156,7 @@ async fn hanging(mode: &str, call: &str) {
     let sidecar = site.start();
     let people = People::of(&site, &sidecar);
     let (mut case, _) = waiting_for_fabrikam(&people).await;
-    let fault = Fault::on(&sidecar, &site.file("decisions.jsonl"), &format!("{call}:{HANG}"));
+    let fault = Fault::on(&sidecar, &site.file("decisions/00000000000000000000.jsonl"), &format!("{call}:{HANG}"));
     let asking: Vec<_> = (0..8)
         .map(|_| {
             let people = people.clone();
@@ -208,7 +215,7 @@ async fn files_taken_away_underneath_are_told() {
     let sidecar = site.start();
     let people = People::of(&site, &sidecar);
     let (_, approval) = waiting_for_fabrikam(&people).await;
-    std::fs::rename(site.file("decisions.jsonl"), site.file("moved.jsonl")).unwrap();
+    std::fs::rename(site.file("decisions/00000000000000000000.jsonl"), site.file("moved.jsonl")).unwrap();
     let began = Instant::now();
     while people.may_read("SR-1").await.unwrap().status != 503 {
         assert!(began.elapsed() < Duration::from_secs(20), "records go into a file that was moved away");
@@ -217,7 +224,7 @@ async fn files_taken_away_underneath_are_told() {
     nothing_is_answered(&people, &approval, "the log was moved away").await;
     let ready = people.tooling.get("/readyz").await;
     assert!(ready.json["checks"]["decision_log"].as_str().unwrap().contains("moved"), "{ready:?}");
-    std::fs::rename(site.file("moved.jsonl"), site.file("decisions.jsonl")).unwrap();
+    std::fs::rename(site.file("moved.jsonl"), site.file("decisions/00000000000000000000.jsonl")).unwrap();
     ready_again(&people).await;
     assert_eq!(people.may_read("SR-1").await.unwrap().status, 200);
 

@@ -61,7 +61,8 @@ async fn what_was_acknowledged_survives_kills_in_the_mode_synced() {
 fn kill_while_starting(site: &Site, dice: &mut Rng) {
     for _ in 0..dice.u64(..3) {
         let torn = br#"{"type":"decision","decision":true,"decision_id":"torn"#;
-        let log = OpenOptions::new().append(true).create(true).open(site.file("decisions.jsonl"));
+        std::fs::create_dir_all(site.file("decisions")).unwrap();
+        let log = OpenOptions::new().append(true).create(true).open(site.file("decisions/00000000000000000000.jsonl"));
         log.unwrap().write_all(&torn[..dice.usize(1..torn.len())]).unwrap();
         let mut command = site.command(&["serve", "--config", "consentry.toml"]);
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -87,7 +88,7 @@ async fn survives(mode: &str, name: &str) {
         let people = People::of(&site, &sidecar);
         unanswered.survived(&mut of_last_round, &people).await;
         cases.append(&mut of_last_round);
-        recorded(&site.file("decisions.jsonl"), &decisions.lock());
+        recorded(&site.file("decisions/00000000000000000000.jsonl"), &decisions.lock());
 
         let after = Duration::from_millis(5 + dice.u64(..76));
         let working = work(&people, round, &mut dice, &decisions);
@@ -107,7 +108,7 @@ async fn survives(mode: &str, name: &str) {
     unanswered.survived(&mut of_last_round, &people).await;
     cases.append(&mut of_last_round);
     unanswered.survived(&mut cases, &people).await;
-    recorded(&site.file("decisions.jsonl"), &decisions.lock());
+    recorded(&site.file("decisions/00000000000000000000.jsonl"), &decisions.lock());
 
     let acknowledged: usize = cases.iter().map(Case::acknowledged).sum();
     let (cases, decisions) = (cases.len(), decisions.lock().len());

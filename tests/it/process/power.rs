@@ -10,8 +10,10 @@ use std::sync::Arc;
 
 use consentry::audit::{DecisionLog, DecisionLogSettings};
 use consentry::clock::SystemClock;
+use consentry::signing::{SigningKey, TrustedKeys};
 use consentry::store::Store as _;
 use consentry::store::sqlite::SqliteStore;
+use consentry::trail::verify;
 use fastrand::Rng;
 use rusqlite::Connection;
 use rustix::process::Signal;
@@ -40,13 +42,24 @@ struct Run {
     decisions: HashMap<String, bool>,
 }
 
+/// The key that signs the log's heads (RFC 8410, section 10.3). It is there before anything is written.
+const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
+                   -----END PRIVATE KEY-----\n";
+
+fn site(mode: &str) -> Site {
+    let settings = format!("decision_log.mode = \"{mode}\"\ndecision_log.signing_key = \"key.pem\"");
+    let site = Site::within(in_memory(), &settings);
+    std::fs::write(site.file("key.pem"), KEY).unwrap();
+    site
+}
+
 async fn run(mode: &str, cases: u64, fault: Option<&str>) -> Run {
     run_with(mode, cases, 0, fault).await
 }
 
 /// The same; then the summary of another case is changed so often, and a last case is worked on.
 async fn run_with(mode: &str, cases: u64, summaries: u64, fault: Option<&str>) -> Run {
-    let site = Site::within(in_memory(), &format!("decision_log.mode = \"{mode}\""));
+    let site = site(mode);
     let trace = site.file("trace");
     let mut sidecar = Sidecar::spawn(traced(&site.command(&["serve", "--config", "consentry.toml"]), &trace, fault));
     let people = People::of(&site, &sidecar);
@@ -202,12 +215,18 @@ impl History {
 
     /// The log opens; every record that an answer rests on is in it.
     fn check_log(&self, folder: &Path, at: usize, synced: bool, told: &str) -> usize {
-        let path = folder.join("decisions.jsonl");
-        let log = DecisionLog::open(&DecisionLogSettings::at(&path), Arc::new(SystemClock::new()))
+        let path = folder.join("decisions");
+        let key = SigningKey::from_pem(KEY).unwrap();
+        let keys = TrustedKeys(vec![key.public()]);
+        let settings = DecisionLogSettings::at(&path);
+        let log = DecisionLog::open_signed_by(&settings, Arc::new(SystemClock::new()), Arc::new(key))
             .unwrap_or_else(|error| panic!("{told}: {error}"));
         log.close().unwrap();
-        let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
-        assert!(text.is_empty() || text.ends_with('\n'), "{told}: torn");
+        // It is a good log, whatever came: closed as it is now, all of it is signed.
+        let report = verify(&path, &keys, &[]).unwrap();
+        assert!(report.is_good() && report.signed_size == report.size, "{told}: {report:?}");
+        let text = String::from_utf8_lossy(&std::fs::read(path.join(SEGMENT)).unwrap()).into_owned();
+        assert!(text.ends_with('\n'), "{told}: torn");
         let lost: Vec<_> =
             self.decided.iter().filter(|(line, id)| *line <= at && !text.contains(id.as_str())).collect();
         assert!(lost.is_empty() || !synced, "{told}: answered and not recorded: {lost:?}");
@@ -245,17 +264,29 @@ fn in_memory() -> tempfile::TempDir {
 /// Lays the files of a disk out in a new folder.
 fn lay_out(files: &BTreeMap<&Path, Vec<u8>>, names: &[&str]) -> tempfile::TempDir {
     let folder = in_memory();
-    for (path, bytes) in files {
-        let name = path.file_name().unwrap().to_str().unwrap();
-        if names.contains(&name) {
-            std::fs::write(folder.path().join(name), bytes).unwrap();
-        }
-    }
+    lay_out_in(folder.path(), files, names);
     folder
 }
 
+/// The same, in this folder. Files of the log are in theirs.
+fn lay_out_in(folder: &Path, files: &BTreeMap<&Path, Vec<u8>>, names: &[&str]) {
+    for (path, bytes) in files {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let of_the_log = path.parent().is_some_and(|parent| parent.ends_with("decisions"));
+        if of_the_log && names.contains(&"decisions") {
+            std::fs::create_dir_all(folder.join("decisions")).unwrap();
+            std::fs::write(folder.join("decisions").join(name), bytes).unwrap();
+        } else if names.contains(&name) {
+            std::fs::write(folder.join(name), bytes).unwrap();
+        }
+    }
+}
+
 /// SQLite makes its index of the journal (`-shm`) anew. While the store is first made, its journal is of another kind.
-const DURABLE: [&str; 4] = ["store.db", "store.db-journal", "store.db-wal", "decisions.jsonl"];
+const DURABLE: [&str; 4] = ["store.db", "store.db-journal", "store.db-wal", "decisions"];
+
+/// The log's first segment.
+const SEGMENT: &str = "00000000000000000000.jsonl";
 
 /// The moments at which the power goes: right when an answer leaves, and any others.
 fn moments(run: &Run, history: &History, dice: &mut Rng) -> Vec<usize> {
@@ -324,13 +355,8 @@ async fn the_program_starts_on_what_is_left_and_allows_what_it_had_told_and_no_m
         let at = dice.usize(history.answered[0].0..=last);
         let mut disk = Disk::default();
         run.calls.iter().filter(|call| call.returned < at).for_each(|call| disk.apply(call));
-        let site = Site::new("decision_log.mode = \"synced\"");
-        for (path, bytes) in disk.cut(Left::Pieces, &mut dice) {
-            let name = path.file_name().unwrap().to_str().unwrap();
-            if DURABLE.contains(&name) {
-                std::fs::write(site.file(name), bytes).unwrap();
-            }
-        }
+        let site = site("synced");
+        lay_out_in(site.path(), &disk.cut(Left::Pieces, &mut dice), &DURABLE);
         let site = Site { key: Arc::clone(&run.site.key), ..site };
         std::fs::copy(run.site.file("jwks.json"), site.file("jwks.json")).unwrap();
         let sidecar = site.start();

@@ -27,7 +27,7 @@ fn refused_for(text: &str, words: &[&str]) {
         for word in words {
             assert!(said.contains(word), "`{word}` is missing: {said}");
         }
-        assert!(!site.file("store.db").exists() && !site.file("decisions.jsonl").exists(), "nothing was begun: {said}");
+        assert!(!site.file("store.db").exists() && !site.file("decisions").exists(), "nothing was begun: {said}");
     }
 }
 
@@ -57,7 +57,7 @@ fn an_open_listener_is_for_development_on_this_machine() {
     let elsewhere = top("server.insecure_loopback = true").replace("127.0.0.1:0", "0.0.0.0:0");
     refused_for(&elsewhere, &["server.insecure_loopback", "loopback address"]);
     let production = "server.insecure_loopback = true\nstore.path = \"FOLDER/store.db\"\n\
-                      decision_log.path = \"FOLDER/decisions.jsonl\"";
+                      decision_log.path = \"FOLDER/decisions\"";
     refused_for(production, &["server.insecure_loopback", "never in production"]);
 }
 
@@ -93,7 +93,7 @@ fn good_settings_pass_the_check_and_begin_nothing() {
     let site = Site::new("");
     let (status, said) = end_of(site.command(&[&ARGUMENTS[..], &["--check"]].concat()));
     assert!(status.success() && said.contains("are good"), "{said}");
-    assert!(!site.file("store.db").exists() && !site.file("decisions.jsonl").exists());
+    assert!(!site.file("store.db").exists() && !site.file("decisions").exists());
 }
 
 #[test]
@@ -141,8 +141,8 @@ fn a_second_process_on_the_same_files_is_refused_and_the_first_goes_on() {
     let site = Site::new("");
     let mut first = site.start();
     let said = refused(site.command(&ARGUMENTS));
-    assert!(said.contains("decisions.jsonl") && said.contains("another process"), "{said}");
-    let other_log = settings(site.path(), "").replace("decisions.jsonl", "other.jsonl");
+    assert!(said.contains("/decisions") && said.contains("another process"), "{said}");
+    let other_log = settings(site.path(), "").replace("/decisions\"", "/other\"");
     site.settings(&other_log);
     let said = refused(site.command(&ARGUMENTS));
     assert!(said.contains("store.db") && said.contains("in use by another process"), "{said}");
@@ -158,8 +158,13 @@ fn a_second_process_on_the_same_files_is_refused_and_the_first_goes_on() {
     assert!(first.child.try_wait().unwrap().is_none(), "the first one serves on");
     // Its files in another folder are other files, and a killed process holds nothing.
     let copy = Site::new("");
-    for name in ["store.db", "store.db-wal", "store.db.lock", "decisions.jsonl"] {
+    for name in ["store.db", "store.db-wal", "store.db.lock"] {
         fs::copy(site.file(name), copy.file(name)).unwrap();
+    }
+    fs::create_dir(copy.file("decisions")).unwrap();
+    for entry in fs::read_dir(site.file("decisions")).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, copy.file("decisions").join(path.file_name().unwrap())).unwrap();
     }
     drop(copy.start());
     drop(copy.start());
@@ -188,7 +193,7 @@ fn a_folder_that_cannot_be_written_is_named() {
         }
         Way::FileSizeLimit => (["env", "--"], "exec \"$0\" \"$@\"", PathBuf::from("/proc/sys")),
     };
-    for name in ["store.db", "decisions.jsonl"] {
+    for name in ["store.db", "decisions"] {
         let (own, fixed) = (site.file(name).display().to_string(), fixed.join(name).display().to_string());
         site.settings(&settings(site.path(), "").replace(&own, &fixed));
         let mut command = Command::new(outer[0]);

@@ -57,7 +57,7 @@ async fn a_shadow_bundle_is_asked_about_everything_and_decides_nothing() {
         assert_eq!(code, Some(1), "{said}");
         assert!(said.contains("5 would be denied: permitted -> frozen") && said.contains("by test.freeze"), "{said}");
         // What it said of the present is what a replay says of the past.
-        let (_, replayed) = run(&["policy", "replay", "--log", "decisions.jsonl", "--bundle", "shadow", "--json"]);
+        let (_, replayed) = run(&["policy", "replay", "--log", "decisions", "--bundle", "shadow", "--json"]);
         let replayed: Value = serde_json::from_str(&replayed).unwrap();
         let report: Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
         assert_eq!(report["dropped"], 0);

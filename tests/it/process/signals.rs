@@ -47,7 +47,7 @@ async fn sigterm_lets_requests_under_way_finish_and_leaves_nothing_half_done() {
 
     let decided: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
     let id = decided["context"]["decision_id"].as_str().unwrap();
-    let log = std::fs::read_to_string(site.file("decisions.jsonl")).unwrap();
+    let log = std::fs::read_to_string(site.file("decisions/00000000000000000000.jsonl")).unwrap();
     assert!(log.lines().last().unwrap().contains(id), "the last decision is the last line");
     assert!(!site.file("store.db-wal").exists(), "the store's journal is in its file");
     let sidecar = site.start();

@@ -15,9 +15,9 @@ use super::faults::{Fault, nothing_is_answered};
 use crate::support::process::{Sidecar, Site, end_of, pause};
 use crate::support::settings;
 
-const FILES: [&str; 3] = ["store.db", "store.db-wal", "decisions.jsonl"];
+const FILES: [&str; 3] = ["store.db", "store.db-wal", "decisions/00000000000000000000.jsonl"];
 
-const BOTH: [&str; 2] = ["store.db", "decisions.jsonl"];
+const BOTH: [&str; 2] = ["store.db", "decisions"];
 
 /// A site of which these files lie in a folder of their own.
 fn site_with_folder(mode: &str, names: &[&str]) -> Site {

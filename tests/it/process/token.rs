@@ -41,7 +41,9 @@ async fn a_printed_token_and_key_set_work_together() {
 #[test]
 fn no_token_for_production() {
     let site = Site::new("");
-    site.settings("store.path = \"store.db\"\ndecision_log.path = \"decisions.jsonl\"");
+    site.settings(
+        "store.path = \"store.db\"\ndecision_log.path = \"decisions\"\ndecision_log.signing_key = \"key.pem\"",
+    );
     let token = ["token", "--config", "consentry.toml", "--tenant", "contoso", "--object", "cyd"];
     let (status, said) = end_of(site.command(&token));
     assert_eq!(status.code(), Some(1), "{said}");

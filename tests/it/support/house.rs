@@ -60,11 +60,16 @@ impl House {
         self.approve(&self.admin("fabrikam", "dee")).await;
     }
 
-    /// Stops the service and starts it again on the same folder.
-    pub async fn restart(&mut self) {
+    /// Stops the service; everything that it recorded is on the disk, and signed.
+    pub async fn stop(&mut self) {
         if let Some(app) = self.app.take() {
             app.stop().await.unwrap();
         }
+    }
+
+    /// Stops the service and starts it again on the same folder.
+    pub async fn restart(&mut self) {
+        self.stop().await;
         let app = App::start(&self.config, Arc::new(self.clock.clone())).await.unwrap();
         self.url = format!("http://{}", app.address());
         self.app = Some(app);
@@ -140,8 +145,9 @@ impl House {
 
     /// The records of the decision log, oldest first.
     pub fn records(&self) -> Vec<Value> {
-        let text = std::fs::read_to_string(self.folder.path().join("decisions.jsonl")).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("not JSON: {line}"))).collect()
+        let text = std::fs::read_to_string(self.folder.path().join("decisions/00000000000000000000.jsonl")).unwrap();
+        let json = |line| serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+        text.lines().map(json).filter(|record| record["type"] != "segment").collect()
     }
 
     /// Whether the service is up and every part of it works.
@@ -224,7 +230,7 @@ pub fn settings(folder: &Path, more: &str) -> String {
         mode = "development"
         server.listen = "127.0.0.1:0"
         store.path = "{folder}/store.db"
-        decision_log.path = "{folder}/decisions.jsonl"
+        decision_log.path = "{folder}/decisions"
         tenants = [
             {{ id = "contoso", display_name = "Contoso" }},
             {{ id = "fabrikam", display_name = "Fabrikam" }},

@@ -144,7 +144,7 @@ async fn every_logged_decision_that_an_edit_changes_is_told_and_counts_for_how_t
     write(&edited(&[Remove("reading.category"), Add(narrower)]), new.as_ref());
     write(&edited(&[Replace("category_not_granted", "category_not_given")]), renamed.as_ref());
 
-    let (code, found) = super::json(folder, &["diff", &old, &new, "--log", "decisions.jsonl", "--json"]);
+    let (code, found) = super::json(folder, &["diff", &old, &new, "--log", "decisions", "--json"]);
     let log = &found["log"];
     assert_eq!((code, &log["newly_allowed"], &log["newly_denied"]), (0, &json!(1), &json!(2)), "{log:#}");
     let records = house.records();
@@ -162,7 +162,7 @@ async fn every_logged_decision_that_an_edit_changes_is_told_and_counts_for_how_t
         assert_eq!((&one["old"], &one["time"]), (&json!(was), &record["time"]), "{one:#}");
         assert!(one["asked"].as_str().unwrap().contains(record["resource"].as_str().unwrap()), "{one:#}");
     }
-    let (_, replayed) = super::json(folder, &["replay", "--bundle", &new, "--log", "decisions.jsonl", "--json"]);
+    let (_, replayed) = super::json(folder, &["replay", "--bundle", &new, "--log", "decisions", "--json"]);
     // Neither of the two knows the verb of one record, which they so deny alike.
     let differences = replayed["differences"].as_array().unwrap().iter().filter(|one| one["codes"][0] != "read_only");
     let differences: u64 = differences.map(|one| one["decisions"].as_u64().unwrap()).sum();
@@ -171,13 +171,13 @@ async fn every_logged_decision_that_an_edit_changes_is_told_and_counts_for_how_t
     assert_eq!(newly_allowed["old"], "deny (category_not_granted)");
 
     let ends = |arguments: &[&str]| super::policy(folder, &[&["diff"], arguments].concat());
-    let told = ends(&[&old, &new, "--log", "decisions.jsonl"]);
+    let told = ends(&[&old, &new, "--log", "decisions"]);
     let told = String::from_utf8(told.stdout).unwrap();
     assert!(told.contains(newly_allowed["decision_id"].as_str().unwrap()), "{told}");
     assert!(told.contains("1 would now be allowed, 2 would now be denied"), "{told}");
     // Another reason alone: no question is answered otherwise, but one decision of the log tells programs another word.
     assert_eq!(ends(&[&old, &renamed, "--fail-on", "any"]).status.code(), Some(0));
-    let with_log = [&*old, &renamed, "--log", "decisions.jsonl", "--fail-on"];
+    let with_log = [&*old, &renamed, "--log", "decisions", "--fail-on"];
     assert_eq!(ends(&[&with_log[..], &["any"]].concat()).status.code(), Some(1));
     assert_eq!(ends(&[&with_log[..], &["more-permissive"]].concat()).status.code(), Some(0));
     assert_eq!(ends(&[&old, &renamed, "--log", "nowhere.jsonl"]).status.code(), Some(2));

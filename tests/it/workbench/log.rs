@@ -48,7 +48,7 @@ fn bundle_with(folder: &Path, text: &str) -> String {
 async fn the_bundle_that_decided_answers_a_replay_as_the_log_says() {
     let house = lived_in().await;
     let decisions = house.records().iter().filter(|record| record["type"] == "decision").count();
-    let (code, found) = json(house.folder.path(), &["replay", "--log", "decisions.jsonl", "--json"]);
+    let (code, found) = json(house.folder.path(), &["replay", "--log", "decisions", "--json"]);
     assert_eq!((code, &found["differences"]), (0, &json!([])), "{found:#}");
     let unasked: u64 = found["unasked"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum();
     assert_eq!(found["decisions"], decisions);
@@ -68,8 +68,7 @@ async fn a_replay_counts_what_an_edit_would_take_and_give() {
         "@id(\"reading.no-sign-in-logs\") @rule(\"R1\") @code(\"no_sign_in_logs\") @reason(\"not these\")\n\
          forbid (principal, action, resource is DiagnosticData) when { resource.category == \"signInLogs\" };",
     );
-    let (code, found) =
-        json(house.folder.path(), &["replay", "--bundle", &narrower, "--log", "decisions.jsonl", "--json"]);
+    let (code, found) = json(house.folder.path(), &["replay", "--bundle", &narrower, "--log", "decisions", "--json"]);
     let taken = &found["differences"].as_array().unwrap().iter().find(|one| one["logged"] == "allow").unwrap();
     assert_eq!((code, &taken["answer"], &taken["decisions"]), (1, &json!("deny"), &json!(2)), "{found:#}");
     assert_eq!(taken["codes"], json!(["permitted", "no_sign_in_logs"]));
@@ -81,8 +80,7 @@ async fn a_replay_counts_what_an_edit_would_take_and_give() {
         "@id(\"reading.everything\") @rule(\"R1\") @reason(\"everything\")\n\
          permit (principal is SupportEngineer, action, resource is DiagnosticData);",
     );
-    let (code, found) =
-        json(house.folder.path(), &["replay", "--bundle", &wider, "--log", "decisions.jsonl", "--json"]);
+    let (code, found) = json(house.folder.path(), &["replay", "--bundle", &wider, "--log", "decisions", "--json"]);
     assert_eq!((code, &found["differences"]), (0, &json!([])), "{found:#}");
 }
 
@@ -93,8 +91,7 @@ async fn a_decision_is_explained_by_its_id() {
     for record in house.records().iter().filter(|record| record["type"] == "decision" && record["code"] != "not_found")
     {
         let id = record["decision_id"].as_str().unwrap();
-        let (code, found) =
-            json(house.folder.path(), &["explain", "--log", "decisions.jsonl", "--decision", id, "--json"]);
+        let (code, found) = json(house.folder.path(), &["explain", "--log", "decisions", "--decision", id, "--json"]);
         assert_eq!((code, &found["answer"]["reason"]["code"]), (0, &record["code"]), "{record:#} {found:#}");
         let determining: Vec<_> = found["determining"].as_array().unwrap().iter().map(|policy| &policy["id"]).collect();
         let told = record["policies"].as_array().unwrap();
@@ -113,7 +110,7 @@ async fn an_explanation_of_a_denial_names_the_unmet_condition_of_the_nearest_per
     house.approve(&house.admin("contoso", "cyd")).await;
     let denied = house.may_read("vendor/ada", "fabrikam/signInLogs", "SR-1").await;
     let id = denied.json["context"]["decision_id"].as_str().unwrap();
-    let (_, found) = json(house.folder.path(), &["explain", "--log", "decisions.jsonl", "--decision", id, "--json"]);
+    let (_, found) = json(house.folder.path(), &["explain", "--log", "decisions", "--decision", id, "--json"]);
     let nearest = &found["nearest_permits"][0];
     assert_eq!(nearest["id"], "reading.cross-tenant.both-consents");
     let conditions = nearest["conditions"].as_array().unwrap();
@@ -124,7 +121,7 @@ async fn an_explanation_of_a_denial_names_the_unmet_condition_of_the_nearest_per
     assert_eq!(unmet[0]["text"], "context.accessRequest.consents.resourceTenant.status == \"approved\"");
     assert_eq!(unmet[0]["facts"], json!([["context.accessRequest.consents.resourceTenant.status", "\"pending\""]]));
     let (code, _) = {
-        let output = super::policy(house.folder.path(), &["explain", "--log", "decisions.jsonl", "--decision", "none"]);
+        let output = super::policy(house.folder.path(), &["explain", "--log", "decisions", "--decision", "none"]);
         (output.status.code().unwrap(), output)
     };
     assert_eq!(code, 2, "a decision that is not there");

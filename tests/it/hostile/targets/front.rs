@@ -107,7 +107,7 @@ fn settings(folder: &Path) -> String {
         server.listen = "127.0.0.1:0"
         server.read_timeout_ms = 500
         store.path = "{folder}/store.db"
-        decision_log.path = "{folder}/decisions.jsonl"
+        decision_log.path = "{folder}/decisions"
         policy.directory = "{folder}/bundle"
         policy.watch = false
         tenants = [{{ id = "contoso", display_name = "Contoso" }}, {{ id = "fabrikam", display_name = "Fabrikam" }}]

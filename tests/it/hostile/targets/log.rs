@@ -27,13 +27,27 @@ thread_local! {
 const LINE: &[u8] =
     br#"{"type":"decision","decision_id":"0","decision":true,"read":true,"resource_tenant":"fabrikam"}"#;
 
-/// The bytes stand in the log when it is opened.
+/// How a segment opens.
+const OPENING: &[u8] = br#"{"type":"segment","log":"test/1","index":0,"root_before":"47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=","time":"2026-11-22T10:00:00.000Z"}
+"#;
+
+/// The key that signs its heads (RFC 8410, section 10.3).
+const KEY: &str = "-----BEGIN PRIVATE KEY-----\n\
+                   MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
+                   -----END PRIVATE KEY-----\n";
+
+/// The bytes stand in the log when it is opened, behind the line that opens it.
 pub fn run(bytes: &[u8]) {
     DESK.with(|desk| {
-        let path = desk.folder.path().join("decisions.jsonl");
+        let folder = desk.folder.path().join("decisions");
+        let path = folder.join("00000000000000000000.jsonl");
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("development-signing-key.pem"), KEY).unwrap();
+        let bytes = &[OPENING, bytes].concat()[..];
         std::fs::write(&path, bytes).unwrap();
         let clock = Arc::new(ManualClock::at(NOW.parse::<Timestamp>().unwrap()));
-        let log = DecisionLog::open(&DecisionLogSettings::at(&path), Arc::<ManualClock>::clone(&clock)).unwrap();
+        let log = DecisionLog::open(&DecisionLogSettings::at(&folder), Arc::<ManualClock>::clone(&clock)).unwrap();
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
         let opened = std::fs::read(&path).unwrap();
         assert_eq!(opened.get(..whole), bytes.get(..whole), "a whole line was touched");
@@ -49,7 +63,7 @@ pub fn run(bytes: &[u8]) {
         assert!(closed.starts_with(&opened) && closed.ends_with(&[LINE, b"\n"].concat()));
 
         // A file of whole lines is left as it is.
-        let again = DecisionLog::open(&DecisionLogSettings::at(&path), clock).unwrap();
+        let again = DecisionLog::open(&DecisionLogSettings::at(&folder), clock).unwrap();
         assert!(newest_first(&again, &tenant));
         again.close().unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), closed);

@@ -62,8 +62,8 @@ async fn a_power_cut_while_the_journal_is_brought_into_the_file_takes_nothing_th
 async fn a_power_cut_after_a_commit_of_unknown_outcome_takes_nothing_that_was_answered() {
     let mut dice = random("a_power_cut_after_a_commit_of_unknown_outcome_takes_nothing_that_was_answered");
     for _ in 0..effort(2) {
-        // The store alone uses `fsync`. It is opened with fewer of them, and its writer needs more.
-        let fault = format!("fsync:error=EIO:when={}", dice.u8(10..13));
+        // The log uses two, as it begins. The store is opened with fewer than these, and its writer needs more.
+        let fault = format!("fsync:error=EIO:when={}", dice.u8(12..15));
         let run = run("synced", CASES, Some(&fault)).await;
         assert!(!unsure(&run).is_empty(), "no sync failed");
         cut_at_any_moment("synced", &run, &mut dice).await;
@@ -152,8 +152,8 @@ async fn what_a_start_finds_in_the_journal_stays_once_anybody_is_told_of_it() {
             let trace = site.file(name);
             (Sidecar::spawn(traced(&site.command(&["serve", "--config", "consentry.toml"]), &trace, fault)), trace)
         };
-        // The store is opened with fewer of them.
-        let fault = format!("fsync:signal=KILL:when={}", dice.u8(10..16));
+        // The log uses two, as it begins, and the store is opened with fewer than these.
+        let fault = format!("fsync:signal=KILL:when={}", dice.u8(12..18));
         let (mut sidecar, first) = start("first", Some(&fault));
         let people = People::of(&site, &sidecar);
         let mut case = until_it_is_gone(&people).await;
