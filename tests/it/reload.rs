@@ -174,3 +174,21 @@ async fn every_answer_is_that_of_the_version_it_names_which_was_in_force() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_permission_to_ask_ends_with_the_bundle_that_gave_it() {
+    let folder = TempDir::new().unwrap();
+    write(folder.path(), "bundle", true);
+    let bundle = folder.path().join("bundle");
+    let house = House::start_with(&format!("policy.directory = \"{}\"\npolicy.watch = false", bundle.display())).await;
+    let tooling = house.tooling();
+    let held = tooling.holding(&tooling.token());
+    let asked = question("vendor/ada", "read", "fabrikam/signInLogs", "SR-1");
+    let ask = async || held.post("/access/v1/evaluation", &asked).await.status;
+    assert_eq!([ask().await, ask().await], [200, 200]);
+    let head = "@id(\"nobody.asks\") @rule(\"R1\") @reason(\"closed\") @code(\"closed\")";
+    let forbid = format!("{head}\nforbid (principal, action == Action::\"evaluate\", resource is Endpoint);\n");
+    std::fs::write(bundle.join("policies/more.cedar"), forbid).unwrap();
+    house.app().reload_policies().unwrap();
+    assert_eq!(ask().await, 403);
+}
