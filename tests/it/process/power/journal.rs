@@ -7,11 +7,10 @@ use consentry::store::sqlite::SqliteStore;
 
 use super::super::case::{Case, People};
 use super::{
-    CASES, DURABLE, History, LIFE, Run, commits_of, cut_at, cut_at_any_moment, in_memory, lay_out, run, run_with,
-    unsure,
+    CASES, DURABLE, History, LIFE, Run, commits_of, cut_at, cut_at_any_moment, lay_out, run, run_with, site, unsure,
 };
 use crate::support::effort::{effort, random};
-use crate::support::process::{Sidecar, Site};
+use crate::support::process::Sidecar;
 use crate::support::trace::{Did, Disk, Left, read, traced};
 
 /// So many large changes, and the journal has been brought into the file once before the end.
@@ -147,7 +146,7 @@ async fn until_it_is_gone(people: &People) -> Case {
 async fn what_a_start_finds_in_the_journal_stays_once_anybody_is_told_of_it() {
     let mut dice = random("what_a_start_finds_in_the_journal_stays_once_anybody_is_told_of_it");
     for _ in 0..effort(2) {
-        let site = Site::within(in_memory(), "decision_log.mode = \"synced\"");
+        let site = site("synced");
         let start = |name: &str, fault| {
             let trace = site.file(name);
             (Sidecar::spawn(traced(&site.command(&["serve", "--config", "consentry.toml"]), &trace, fault)), trace)
