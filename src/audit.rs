@@ -30,6 +30,7 @@ mod parts;
 mod pending;
 mod reads;
 mod record;
+mod removed;
 mod resume;
 mod scan;
 mod segment;

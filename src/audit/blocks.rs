@@ -42,6 +42,12 @@ pub(super) struct Blocks {
 }
 
 impl Blocks {
+    /// Blocks of a log from which so many reads of each tenant have gone already.
+    pub(super) fn behind(removed: impl IntoIterator<Item = (TenantId, u64)>) -> Self {
+        let of_tenant = |(tenant, reads)| (tenant, TenantBlocks { blocks: Vec::new(), reads });
+        Self { starts: Vec::new(), by_tenant: removed.into_iter().map(of_tenant).collect() }
+    }
+
     /// Takes in whole lines that stand at `base`, directly behind those before, and the allowed reads among them.
     pub(super) fn extend(&mut self, base: u64, bytes: &[u8], notes: &[ReadNote]) {
         let mut notes = notes.iter().peekable();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::parts::Body;
+use super::removed::RemovedReads;
 use super::segment::{Expected, append_to};
 use super::settings::DecisionLogSettings;
 use super::sink::{Sink, write_all};
@@ -107,9 +108,12 @@ impl Keeper {
         let Some((_, next)) = count.checked_sub(1).and_then(|last| closed.get(last)) else { return Ok(()) };
         // What stands before its hashes is all that will be left of the tree before.
         File::open(hashes_path(&self.shared.path, next.start))?.sync_all()?;
+        let mut removed = RemovedReads::read(&self.shared.path)?;
+        removed.count(closed.iter().take(count).map(|(segment, _)| *segment), next.start, &self.stop)?;
         if !self.record(&removed_line(next.start, because, self.shared.clock.now()))? {
             return Ok(());
         }
+        removed.write(self.shared.files.as_ref(), &self.shared.path)?;
         for (segment, _) in closed.iter().take(count) {
             self.shared.parts.remove(segment.start);
             let folder = &self.shared.path;

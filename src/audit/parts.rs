@@ -58,6 +58,11 @@ impl Parts {
         self.0.write().retain(|part| part.start != start);
     }
 
+    /// Where the segment begins whose first line has this tree index.
+    pub(super) fn base_of(&self, start: u64) -> Option<u64> {
+        self.0.read().iter().find(|part| part.start == start).map(|part| part.base)
+    }
+
     /// Where the oldest segment begins.
     pub(super) fn first(&self) -> u64 {
         self.0.read().first().map_or(0, |part| part.base)

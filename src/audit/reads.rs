@@ -13,6 +13,7 @@ use super::find::{DISORDER_MS, find};
 use super::parts::Parts;
 use super::pending::ReadNote;
 use super::record::{self, Position, ReadRecord};
+use super::removed::RemovedReads;
 use super::scan::scan;
 use crate::model::{TenantId, Timestamp};
 
@@ -73,8 +74,9 @@ impl ReadIndex {
     }
 
     fn try_build(&self) -> io::Result<()> {
-        let mut blocks = Blocks::default();
-        let mut scanned = self.parts.first();
+        let removed = RemovedReads::read(&self.path)?;
+        let mut scanned = self.parts.base_of(removed.before).unwrap_or_else(|| self.parts.first());
+        let mut blocks = Blocks::behind(removed.reads);
         while !self.stop.load(Ordering::Relaxed) {
             let mut seen = self.seen.lock();
             let log_end = seen.log_end;

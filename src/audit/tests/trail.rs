@@ -142,6 +142,18 @@ async fn old_segments_are_removed_and_what_is_left_is_good_unless_there_is_a_hol
     let log = DecisionLog::open(&few, clock()).unwrap();
     until(|| segments(&few).first() != before.first()).await;
     let left = found(&log);
+    // A tenant's reads keep their numbers, also over a start.
+    let numbers = |log: &DecisionLog| -> Vec<(String, u64)> {
+        let (reads, _) = log.read_back(&tenant("a"), None, 1_000, &|_| true).unwrap();
+        reads.into_iter().map(|read| (read.decision_id, read.position.as_u64())).collect()
+    };
+    let numbered = numbers(&log);
+    assert!(numbered.iter().all(|(id, number)| u64::from_str_radix(id, 16).unwrap() + 1 == *number), "{numbered:?}");
+    log.close().unwrap();
+    let log = DecisionLog::open(&few, clock()).unwrap();
+    until(|| log.index().blocks().is_some()).await;
+    let again = numbers(&log);
+    assert!(again.iter().all(|(id, number)| u64::from_str_radix(id, 16).unwrap() + 1 == *number), "{again:?}");
     assert!(!left.is_empty() && ids(0..recorded).starts_with(&left), "{left:?}");
     assert_eq!(log.find(&format!("{:032x}", 0).parse().unwrap(), None).unwrap(), None);
     read_by(&log, recorded..recorded + 1).await;
