@@ -31,6 +31,8 @@ const AT_ONCE: usize = 64;
 struct Mark {
     epoch: String,
     seq: u64,
+    /// How many lines the log had: one with fewer has begun anew since.
+    lines: u64,
 }
 
 /// The account of one store in one log.
@@ -115,7 +117,9 @@ impl Chronicle {
     /// How far the account goes; 0 when nobody knows: then everything that is live is told of again.
     fn read_mark(&self) -> Seq {
         let text = std::fs::read_to_string(&self.mark).unwrap_or_default();
-        let mark = serde_json::from_str::<Mark>(&text).ok().filter(|mark| mark.epoch == self.epoch.0);
+        let mark = serde_json::from_str::<Mark>(&text)
+            .ok()
+            .filter(|mark| mark.epoch == self.epoch.0 && mark.lines <= self.log.trail().size);
         Seq(mark.map_or(0, |mark| mark.seq))
     }
 
@@ -124,7 +128,7 @@ impl Chronicle {
         if self.log.flush().await.is_err() {
             return false;
         }
-        let mark = Mark { epoch: self.epoch.0.clone(), seq: reached.0 };
+        let mark = Mark { epoch: self.epoch.0.clone(), seq: reached.0, lines: self.log.trail().size };
         let text = serde_json::to_string(&mark).unwrap_or_default();
         let path = self.mark.clone();
         // Not synced: what is told of after a note that was lost is told of twice.

@@ -100,6 +100,9 @@ impl Keeper {
     }
 
     fn remove_old(&self, closed: &[(&SegmentFile, &SegmentFile)]) -> io::Result<()> {
+        if self.shared.index.is_building() {
+            return Ok(());
+        }
         if let Some(reason) = hold(&self.shared.path) {
             tracing::debug!(log.hold = %reason, "no segment of the decision log is removed");
             return Ok(());

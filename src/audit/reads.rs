@@ -92,6 +92,11 @@ impl ReadIndex {
         Ok(())
     }
 
+    /// Whether the log is still being scanned: its segments are needed until that is over.
+    pub(super) fn is_building(&self) -> bool {
+        matches!(self.seen.lock().state, State::Building)
+    }
+
     /// Ends a scan that is under way.
     pub(super) fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);

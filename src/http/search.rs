@@ -2,19 +2,21 @@
 //!
 //! They answer about diagnostic data. Of other kinds of subject and resource nothing is found.
 
+use std::borrow::Cow;
+
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::Entrance;
-use super::evaluation::{ATTEMPTS, REQUEST_ID, decided, facts_changing};
+use super::evaluation::{ATTEMPTS, REQUEST_ID, believe_nothing, decided, facts_changing};
 use super::problem::Problem;
-use super::wire::{self, Action, Context, Entity, object, object_or_null};
+use super::wire::{self, Action, Context, Object, object, object_or_null};
 use crate::audit::Asked;
 use crate::decision::{NotSearched, Sought};
 use crate::identity::Caller;
@@ -31,152 +33,124 @@ const MAX_TOKEN_BYTES: usize = 1_024;
 const ENGINEER: &str = "SupportEngineer";
 const DATA: &str = "DiagnosticData";
 
-/// What is searched for: its kind counts, and an id is ignored.
+/// A subject or a resource. The id of what is searched for is ignored, whatever it is (section 8.4.1).
 #[derive(Deserialize)]
-struct Kind<'a> {
+struct Part<'a> {
     #[serde(rename = "type", borrow)]
-    kind: std::borrow::Cow<'a, str>,
+    kind: Cow<'a, str>,
+    #[serde(default, borrow)]
+    id: Option<&'a RawValue>,
     #[serde(default)]
-    #[expect(dead_code, reason = "to be ignored (section 8.4.1)")]
-    id: Option<IgnoredAny>,
+    #[expect(dead_code, reason = "checked to be an object, and not believed")]
+    properties: Option<Object>,
+}
+
+impl<'a> Part<'a> {
+    /// The id, where it is asked about.
+    fn id(&self, field: &'static str) -> Result<Cow<'a, str>, Problem> {
+        let id = self.id.ok_or_else(|| Problem::invalid(field, format!("missing field `{field}`")))?;
+        serde_json::from_str(id.get()).map_err(|error| Problem::invalid(field, error.to_string()))
+    }
 }
 
 /// Which part of the results is asked for.
 #[derive(Default, Deserialize)]
 struct PageWanted<'a> {
     #[serde(default, borrow)]
-    token: Option<std::borrow::Cow<'a, str>>,
+    token: Option<Cow<'a, str>>,
     #[serde(default)]
     limit: Option<usize>,
 }
 
 #[derive(Deserialize)]
-struct SubjectSearch<'a> {
+struct Search<'a> {
     #[serde(borrow, deserialize_with = "object")]
-    subject: Kind<'a>,
+    subject: Part<'a>,
+    #[serde(default, borrow, deserialize_with = "object_or_null")]
+    action: Option<Action<'a>>,
     #[serde(borrow, deserialize_with = "object")]
-    action: Action<'a>,
-    #[serde(borrow, deserialize_with = "object")]
-    resource: Entity<'a>,
+    resource: Part<'a>,
     #[serde(default, borrow, deserialize_with = "object_or_null")]
     context: Option<Context<'a>>,
     #[serde(default, borrow, deserialize_with = "object_or_null")]
     page: Option<PageWanted<'a>>,
 }
 
-#[derive(Deserialize)]
-struct ResourceSearch<'a> {
-    #[serde(borrow, deserialize_with = "object")]
-    subject: Entity<'a>,
-    #[serde(borrow, deserialize_with = "object")]
-    action: Action<'a>,
-    #[serde(borrow, deserialize_with = "object")]
-    resource: Kind<'a>,
-    #[serde(default, borrow, deserialize_with = "object_or_null")]
-    context: Option<Context<'a>>,
-    #[serde(default, borrow, deserialize_with = "object_or_null")]
-    page: Option<PageWanted<'a>>,
+impl Search<'_> {
+    fn verb(&self) -> Result<&str, Problem> {
+        let action = self.action.as_ref();
+        action.map(|action| &*action.name).ok_or_else(|| Problem::invalid("action", "missing field `action`"))
+    }
 }
 
-#[derive(Deserialize)]
-struct ActionSearch<'a> {
-    #[serde(borrow, deserialize_with = "object")]
-    subject: Entity<'a>,
-    #[serde(borrow, deserialize_with = "object")]
-    resource: Entity<'a>,
-    #[serde(default, borrow, deserialize_with = "object_or_null")]
-    context: Option<Context<'a>>,
-    #[serde(default, borrow, deserialize_with = "object_or_null")]
-    page: Option<PageWanted<'a>>,
+/// What a search's endpoint looks for.
+#[derive(Clone, Copy)]
+enum For {
+    Subjects,
+    Resources,
+    Actions,
 }
 
 /// `POST /access/v1/search/subject`
 pub(super) async fn subjects(State(entrance): State<Entrance>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let answer = entrance.search_subjects(&parts.headers, body).await;
-    decided(answer, parts.headers)
+    answered(&entrance, For::Subjects, request).await
 }
 
 /// `POST /access/v1/search/resource`
 pub(super) async fn resources(State(entrance): State<Entrance>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let answer = entrance.search_resources(&parts.headers, body).await;
-    decided(answer, parts.headers)
+    answered(&entrance, For::Resources, request).await
 }
 
 /// `POST /access/v1/search/action`
 pub(super) async fn actions(State(entrance): State<Entrance>, request: Request) -> Response {
+    answered(&entrance, For::Actions, request).await
+}
+
+async fn answered(entrance: &Entrance, what: For, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let answer = entrance.search_actions(&parts.headers, body).await;
+    let answer = entrance.search(what, &parts.headers, body).await;
     decided(answer, parts.headers)
 }
 
-/// A search, as far as it is the same for all three.
-struct Search<'a> {
-    /// Whom it is about; nobody, when subjects are searched for.
-    subject: Subject<'a>,
-    /// None: nothing of that kind can be found.
-    sought: Option<Sought<'a>>,
-    context: Option<&'a Context<'a>>,
-    page: Option<PageWanted<'a>>,
-}
-
 impl Entrance {
-    async fn search_subjects(&self, headers: &HeaderMap, body: Body) -> Result<String, Problem> {
+    async fn search(&self, what: For, headers: &HeaderMap, body: Body) -> Result<String, Problem> {
         let (caller, bytes) = self.admitted(headers, body).await?;
-        let search: SubjectSearch<'_> = wire::parse(&bytes)?;
-        let (verb, resource) = (&*search.action.name, &*search.resource.id);
-        let is_data = search.subject.kind == ENGINEER && search.resource.kind == DATA;
-        let found = Search {
-            subject: Subject { kind: &search.subject.kind, id: "" },
-            sought: is_data.then_some(Sought::Engineers { verb, resource }),
-            context: search.context.as_ref(),
-            page: search.page,
+        let search: Search<'_> = wire::parse(&bytes)?;
+        let subject = match what {
+            For::Subjects => Cow::Borrowed(""),
+            For::Resources | For::Actions => search.subject.id("subject.id")?,
         };
-        self.searched(&caller, headers, found, |id| Found::Entity { kind: ENGINEER, id }).await
+        let resource = match what {
+            For::Resources => Cow::Borrowed(""),
+            For::Subjects | For::Actions => search.resource.id("resource.id")?,
+        };
+        let sought = match what {
+            For::Subjects => Sought::Engineers { verb: search.verb()?, resource: &resource },
+            For::Resources => Sought::Resources { engineer: &subject, verb: search.verb()? },
+            For::Actions => Sought::Verbs { engineer: &subject, resource: &resource },
+        };
+        believe_nothing(search.context.as_ref())?;
+        self.may_ask(&caller, Subject { kind: &search.subject.kind, id: &subject }).await?;
+        let support_request = search.context.as_ref().and_then(|context| context.support_request.as_deref());
+        let kinds = (&*search.subject.kind, &*search.resource.kind);
+        let wanted = Wanted::of(search.page.as_ref(), &format!("{:?}", (kinds, sought, support_request)))?;
+        // Of other kinds nothing is found.
+        let found = if kinds == (ENGINEER, DATA) {
+            self.found(&caller, headers, sought, support_request).await?
+        } else {
+            Vec::new()
+        };
+        Ok(page(&found, &wanted, what))
     }
 
-    async fn search_resources(&self, headers: &HeaderMap, body: Body) -> Result<String, Problem> {
-        let (caller, bytes) = self.admitted(headers, body).await?;
-        let search: ResourceSearch<'_> = wire::parse(&bytes)?;
-        let (engineer, verb) = (&*search.subject.id, &*search.action.name);
-        let is_data = search.subject.kind == ENGINEER && search.resource.kind == DATA;
-        let found = Search {
-            subject: Subject { kind: &search.subject.kind, id: engineer },
-            sought: is_data.then_some(Sought::Resources { engineer, verb }),
-            context: search.context.as_ref(),
-            page: search.page,
-        };
-        self.searched(&caller, headers, found, |id| Found::Entity { kind: DATA, id }).await
-    }
-
-    async fn search_actions(&self, headers: &HeaderMap, body: Body) -> Result<String, Problem> {
-        let (caller, bytes) = self.admitted(headers, body).await?;
-        let search: ActionSearch<'_> = wire::parse(&bytes)?;
-        let (engineer, resource) = (&*search.subject.id, &*search.resource.id);
-        let is_data = search.subject.kind == ENGINEER && search.resource.kind == DATA;
-        let found = Search {
-            subject: Subject { kind: &search.subject.kind, id: engineer },
-            sought: is_data.then_some(Sought::Verbs { engineer, resource }),
-            context: search.context.as_ref(),
-            page: search.page,
-        };
-        self.searched(&caller, headers, found, |name| Found::Action { name }).await
-    }
-
-    /// Searches, records what was found, and gives the page that is wanted of it.
-    async fn searched(
+    /// Searches, and records what was found.
+    async fn found(
         &self,
         caller: &Caller,
         headers: &HeaderMap,
-        search: Search<'_>,
-        told: impl Fn(&str) -> Found<'_>,
-    ) -> Result<String, Problem> {
-        super::evaluation::believe_nothing(search.context)?;
-        self.may_ask(caller, search.subject).await?;
-        let support_request = search.context.and_then(|context| context.support_request.as_deref());
-        let asked = Wanted::of(&search, support_request)?;
-        let Some(sought) = search.sought else { return Ok(page(&[], &asked, told)) };
+        sought: Sought<'_>,
+        support_request: Option<&str>,
+    ) -> Result<Vec<String>, Problem> {
         for _ in 0..ATTEMPTS {
             let searched = self.edge.decisions.search(sought, support_request)?;
             let request_id = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
@@ -184,7 +158,7 @@ impl Entrance {
             let line = searched.record(sought, support_request, by);
             self.edge.log.settled(self.edge.log.append(line.as_bytes(), None)?).await?;
             if self.edge.decisions.search_holds(sought, support_request, &searched) {
-                return Ok(page(&searched.found, &asked, told));
+                return Ok(searched.found);
             }
         }
         Err(facts_changing())
@@ -205,6 +179,16 @@ enum Found<'a> {
     },
 }
 
+impl For {
+    fn told(self, found: &str) -> Found<'_> {
+        match self {
+            Self::Subjects => Found::Entity { kind: ENGINEER, id: found },
+            Self::Resources => Found::Entity { kind: DATA, id: found },
+            Self::Actions => Found::Action { name: found },
+        }
+    }
+}
+
 /// A place among a search's results, as the token of the next page.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -219,10 +203,8 @@ struct Place {
 struct Wanted(Place);
 
 impl Wanted {
-    fn of(search: &Search<'_>, support_request: Option<&str>) -> Result<Self, Problem> {
-        let Subject { kind, id } = search.subject;
-        let digest = sha256(format!("{:?}", (kind, id, search.sought, support_request)).as_bytes());
-        let page = search.page.as_ref();
+    fn of(page: Option<&PageWanted<'_>>, search: &str) -> Result<Self, Problem> {
+        let digest = sha256(search.as_bytes());
         let limit = page.and_then(|page| page.limit);
         if limit.is_some_and(|limit| limit > MAX_LIMIT) {
             return Err(Problem::invalid("page.limit", format!("is over {MAX_LIMIT}")));
@@ -245,7 +227,7 @@ impl Wanted {
 }
 
 /// A page of results (section 8.3). It comes first, so that whoever reads knows how many there are.
-fn page(found: &[String], wanted: &Wanted, told: impl Fn(&str) -> Found<'_>) -> String {
+fn page(found: &[String], wanted: &Wanted, what: For) -> String {
     #[derive(Serialize)]
     struct PageTold {
         next_token: String,
@@ -266,7 +248,7 @@ fn page(found: &[String], wanted: &Wanted, told: impl Fn(&str) -> Found<'_>) -> 
     } else {
         String::new()
     };
-    let results: Vec<Found<'_>> = part.iter().map(|found| told(found)).collect();
+    let results: Vec<Found<'_>> = part.iter().map(|found| what.told(found)).collect();
     let told = Told { page: PageTold { next_token, count: results.len(), total: found.len() }, results };
     // Texts and numbers serialise.
     serde_json::to_string(&told).unwrap_or_default()
