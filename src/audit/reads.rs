@@ -200,19 +200,23 @@ impl ReadIndex {
             State::Ready(blocks) => {
                 let first = self.parts.first();
                 let mut found = blocks.of(tenant, before, READS_PER_CALL, seen.log_end);
-                // A block can reach into a segment that was removed.
                 found.retain(|block| block.end > first);
-                for block in &mut found {
-                    block.start = block.start.max(first);
-                }
                 Ok(found)
             }
         }
     }
 
+    /// What is left of a block: it can reach into a segment that was removed, and that can go while it is read.
     fn read_block(&self, block: Block, bytes: &mut Vec<u8>) -> Result<(), LogError> {
-        bytes.resize(usize::try_from(block.end - block.start).unwrap_or(0), 0);
-        self.parts.read_exact_at(bytes, block.start).map_err(|error| self.unreadable(&error.to_string()))
+        loop {
+            let start = block.start.max(self.parts.first());
+            bytes.resize(usize::try_from(block.end.saturating_sub(start)).unwrap_or(0), 0);
+            match self.parts.read_exact_at(bytes, start) {
+                Ok(()) => return Ok(()),
+                Err(_) if self.parts.first() > start => {}
+                Err(error) => return Err(self.unreadable(&error.to_string())),
+            }
+        }
     }
 
     fn unreadable(&self, reason: &str) -> LogError {
