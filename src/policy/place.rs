@@ -4,6 +4,11 @@ use std::fmt;
 
 use cedar_policy::PolicyId;
 
+/// How many bytes of problems are told at once: enough for a screen or a log line, whatever a file holds.
+const TOLD: usize = 32 * 1024;
+/// How many characters of one message are told: Cedar can list everything that it would have taken instead.
+const LONGEST: usize = 1_000;
+
 /// A place in a text, counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -51,15 +56,26 @@ impl fmt::Display for Problem {
         if let Some(place) = &self.place {
             write!(f, "{place}: ")?;
         }
-        f.write_str(&self.message)?;
+        shortened(f, &self.message)?;
         if let Some(help) = &self.help {
-            write!(f, " ({help})")?;
+            f.write_str(" (")?;
+            shortened(f, help)?;
+            f.write_str(")")?;
         }
         Ok(())
     }
 }
 
+fn shortened(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => write!(f, "{}…", text.get(..end).unwrap_or(text)),
+        None => f.write_str(text),
+    }
+}
+
 /// Why a bundle is not good enough to serve: everything that is wrong with it, not just the first thing.
+///
+/// As text it is a line for each problem, and of very many the first ones with the number of the rest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoadError {
     /// At least one problem, in the order of their places.
@@ -76,11 +92,17 @@ impl LoadError {
 
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut told = 0;
         for (n, problem) in self.problems.iter().enumerate() {
+            let line = problem.to_string();
             if n > 0 {
+                if told + line.len() > TOLD {
+                    return write!(f, "\nand {} more problems", self.problems.len() - n);
+                }
                 f.write_str("\n")?;
             }
-            write!(f, "{problem}")?;
+            told += line.len();
+            f.write_str(&line)?;
         }
         Ok(())
     }
@@ -128,5 +150,13 @@ mod tests {
         };
         let error = LoadError { problems: vec![problem("a", None), problem("b", Some("do c")), problem("d", None)] };
         assert_eq!(error.to_string(), "f:1:1: a\nf:1:1: b (do c)\nf:1:1: d");
+    }
+
+    #[test]
+    fn very_many_and_very_long_problems_are_counted_and_cut() {
+        let long = Problem { place: None, message: "é".repeat(1_001), help: Some("x".repeat(1_000)) };
+        assert_eq!(long.to_string(), format!("{}… ({})", "é".repeat(1_000), "x".repeat(1_000)));
+        let told = LoadError { problems: vec![long; 1_000] }.to_string();
+        assert!(told.len() <= 33 * 1024 && told.ends_with("\nand 990 more problems"), "{} bytes", told.len());
     }
 }

@@ -26,7 +26,7 @@ pub fn run(bytes: &[u8]) {
             assert!(front.ada_may_read(), "the good bundle was lost");
             assert!(policies.refused().is_some_and(|why| !why.to_string().trim().is_empty()));
             let told = error.to_string();
-            assert!(!told.trim().is_empty() && told.len() <= 64 * 1024 + text.len(), "{} bytes", told.len());
+            assert!(!told.trim().is_empty() && told.len() <= 40 * 1024, "{} bytes", told.len());
         } else {
             assert!(policies.refused().is_none());
             let source = BundleSource::read(&front.folder.path().join("bundle")).unwrap();
