@@ -25,7 +25,7 @@ use crate::decision::Decisions;
 use crate::http::{Edge, Limits, Listeners, Room, Serving, serve};
 use crate::identity::{Identity, InvalidIdentitySettings};
 use crate::model::{Tenant, Timestamp};
-use crate::outbox::{InvalidWebhooks, Outbox};
+use crate::outbox::{HeadPosts, InvalidWebhooks, Outbox};
 use crate::policy::{LoadError, Policies};
 use crate::replica::{Replica, follow};
 use crate::store::sqlite::SqliteStore;
@@ -95,6 +95,7 @@ pub struct App {
     serving: Serving,
     store: Arc<SqliteStore>,
     log: Arc<DecisionLog>,
+    heads: Option<Arc<HeadPosts>>,
     reloader: Arc<Reloader>,
     beside: Option<Arc<Beside>>,
     tasks: Vec<JoinHandle<()>>,
@@ -126,6 +127,8 @@ impl App {
             register(&*store, tenant, &*clock).await?;
         }
         let outbox = Arc::new(Outbox::start(&config.webhooks, Arc::clone(&store), &log, &clock).await?);
+        let heads = config.decision_log.publish_url.as_deref().map(|url| HeadPosts::new(url, Arc::clone(&log)));
+        let heads = heads.transpose()?.map(Arc::new);
         // Bound before anything is promised: an address in use must fail the start.
         let listeners = Listeners::bind(&config.server).await?;
         let address = listeners.local_addr()?;
@@ -181,11 +184,15 @@ impl App {
             tokio::spawn(keep_house(Arc::clone(&edge))),
             tokio::spawn(chronicle.keep(Arc::clone(&replica), became)),
         ];
+        if let Some(heads) = heads.clone() {
+            let every = Duration::from_millis(config.decision_log.head_interval_ms.max(1));
+            tasks.push(tokio::spawn(async move { heads.run(every).await }));
+        }
         if config.policy.watch {
             tasks.push(tokio::spawn(Arc::clone(&reloader).watch(busy_folders(config))));
             tasks.extend(beside.clone().map(|beside| tokio::spawn(beside.watch(busy_folders(config)))));
         }
-        Ok(Self { edge, serving, store: sqlite, log, reloader, beside, tasks, address, metrics_address })
+        Ok(Self { edge, serving, store: sqlite, log, heads, reloader, beside, tasks, address, metrics_address })
     }
 
     /// Checks what can be checked without starting: policies, issuers and the log's keys.
@@ -258,6 +265,10 @@ impl App {
         })
         .await
         .unwrap_or(Ok(()));
+        // The last head is signed by the closing: without it the log's end could be cut off.
+        if let Some(heads) = &self.heads {
+            heads.post_newest().await;
+        }
         self.store.close();
         closed
     }

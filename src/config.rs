@@ -339,6 +339,16 @@ impl Config {
         if !crate::audit::is_log_name(&self.decision_log.name) {
             return contradiction("decision_log.name", "must have letters, and no spaces and no `+`");
         }
+        let publish_url = self.decision_log.publish_url.as_deref();
+        if let Some(problem) = publish_url.and_then(|url| crate::outbox::address_problem(url, true, production)) {
+            return contradiction("decision_log.publish_url", problem);
+        }
+        if let Err(message) = crate::audit::check_pointers(&self.decision_log.mask) {
+            return contradiction("decision_log.mask", &message);
+        }
+        if !self.decision_log.mask.is_empty() && self.decision_log.mask_key.is_none() {
+            return contradiction("decision_log.mask_key", "required where something is masked");
+        }
         if let Some((key, message)) = self.policy.contradiction() {
             return contradiction(key, message);
         }

@@ -1,5 +1,5 @@
 //! What leaves the house for a tenant: the entries of its logs in the shapes that others read, and the webhooks that bring
-//! them (R21-R23).
+//! them (R21-R23); and for the operator: the decision log's signed heads.
 //!
 //! What lives here: the shapes, the outboxes with their retries and dead letters, signatures and the client that sends.
 //! What does not: who may read a log, and anything on the way of a request. A webhook carries what the tenant's own lists
@@ -13,6 +13,7 @@
 mod courier;
 pub mod entry;
 mod event;
+mod heads;
 mod lanes;
 pub mod ocsf;
 mod sender;
@@ -37,6 +38,8 @@ use crate::audit::DecisionLog;
 use crate::clock::Clock;
 use crate::store::{Letter, LetterId, Store, StoreError};
 
+pub use heads::HeadPosts;
+pub(crate) use settings::address_problem;
 pub use settings::{EndpointSettings, InvalidWebhooks, WebhookSettings};
 pub use status::EndpointStatus;
 

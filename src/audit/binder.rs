@@ -1,7 +1,8 @@
 //! Binding what has been written into the log's tree, and signing its heads. All of it happens behind the writer, from the
 //! file: a request never waits for it.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +15,12 @@ use crate::trail::{Frontier, SignedHead, TreeHead, hashes_path, heads_path, leaf
 
 /// How much of the file is hashed in one step; more than the longest line.
 const STEP_BYTES: usize = 2 * 1024 * 1024;
+
+/// A head is shorter, with its signatures.
+const LONGEST_HEAD: u64 = 16 * 1024;
+
+/// What a line of a head's signatures begins with (C2SP signed-note).
+const SIGNED_BY: &str = "— ";
 
 /// A file that grows by whole entries: what could not be appended as a whole is cut off again.
 #[derive(Debug)]
@@ -48,6 +55,31 @@ impl Growing {
         self.uncut = false;
         self.len += bytes.len() as u64;
         Ok(())
+    }
+}
+
+/// How long a file of heads is without a last one that a crash tore; none where there is no file.
+fn whole_heads(path: &Path) -> io::Result<Option<u64>> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let len = file.metadata()?.len();
+    let from = len.saturating_sub(LONGEST_HEAD);
+    file.seek(io::SeekFrom::Start(from))?;
+    let mut tail = Vec::new();
+    file.take(LONGEST_HEAD).read_to_end(&mut tail)?;
+    // An empty line stands behind each head, and in each between its text and its signatures.
+    let whole = memchr::memmem::rfind_iter(&tail, "\n\n").find_map(|at| {
+        let line = memchr::memrchr(b'\n', tail.get(..at)?).map_or(0, |before| before + 1);
+        tail.get(line..at)?.starts_with(SIGNED_BY.as_bytes()).then_some(at + 2)
+    });
+    match whole {
+        Some(end) => Ok(Some(from + end as u64)),
+        None if from == 0 => Ok(Some(0)),
+        // Whatever this is, none of it is ours to take away.
+        None => Ok(Some(len)),
     }
 }
 
@@ -96,7 +128,7 @@ impl Binder {
         let start = segment.start;
         let hashes = Growing::open(files.as_ref(), &hashes_path(folder, start), Some(resumed.hashes_len))?;
         let heads = Growing::open(files.as_ref(), &heads_path(folder, start), Some(resumed.heads_len))?;
-        let published = publish_to.map(|path| Growing::open(files.as_ref(), path, None)).transpose()?;
+        let published = publish_to.map(|path| Growing::open(files.as_ref(), path, whole_heads(path)?)).transpose()?;
         files.sync_folder(folder)?;
         Ok(Self {
             folder: folder.to_owned(),

@@ -41,6 +41,12 @@ pub enum LogError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The settings of what is masked contradict themselves.
+    #[error("what the decision log masks: {reason}")]
+    Mask {
+        /// What is wrong.
+        reason: String,
+    },
     /// The record is not in the log, because the file could not be written or synced.
     #[error("the decision log `{}` cannot be written: {reason}; free space or mend the disk, it goes on by itself", path.display())]
     Unavailable {
@@ -89,6 +95,7 @@ impl LogError {
             Self::Locked { .. } => "log_locked",
             Self::Altered { .. } => "log_altered",
             Self::Key { .. } => "log_key",
+            Self::Mask { .. } => "log_mask",
             Self::Unavailable { .. } => "log_unavailable",
             Self::Full { .. } => "log_full",
             Self::Closed => "log_closed",

@@ -16,6 +16,7 @@ use super::error::LogError;
 use super::file::{self, OpenedLog};
 use super::key;
 use super::marks;
+use super::mask::Mask;
 use super::notary::{Notary, TrailState};
 use super::outcome::Outcomes;
 use super::pending::Pending;
@@ -57,6 +58,7 @@ impl Ticket {
 pub struct DecisionLog {
     shared: Arc<Shared>,
     /// The thread that writes and syncs, and the one that binds and signs.
+    mask: Option<Mask>,
     background: Mutex<Option<(JoinHandle<()>, JoinHandle<()>)>>,
 }
 
@@ -76,6 +78,7 @@ impl DecisionLog {
     /// # Errors
     /// [`LogError::Key`].
     pub fn check(settings: &DecisionLogSettings) -> Result<(), LogError> {
+        Mask::of(&settings.mask, settings.mask_key.as_deref())?;
         key::check(settings)
     }
 
@@ -99,6 +102,7 @@ impl DecisionLog {
     ) -> Result<Self, LogError> {
         let failed = |source: io::Error| LogError::Open { path: settings.path.clone(), source };
         let lock = file::lock(&settings.path)?;
+        let mask = Mask::of(&settings.mask, settings.mask_key.as_deref())?;
         let signer = signer.map_or_else(|| key::signer(files.as_ref(), settings), Ok)?;
         let trusted = key::trusted(settings, signer.as_ref())?;
         let Opened { log, resumed, len } = open_log(settings, clock.as_ref(), &files, &trusted, lock)?;
@@ -157,7 +161,7 @@ impl DecisionLog {
         let notary = spawn("decision-notary", move || notary.run()).map_err(failed)?;
         let writing = Arc::clone(&shared);
         let background = spawn("decision-log", move || writing.run_in_background()).map_err(failed)?;
-        Ok(Self { shared, background: Mutex::new(Some((background, notary))) })
+        Ok(Self { shared, mask, background: Mutex::new(Some((background, notary))) })
     }
 
     /// When a record counts as recorded: to be named in every record (G3).
@@ -179,6 +183,14 @@ impl DecisionLog {
         if line.is_empty() || memchr::memchr(b'\n', line).is_some() {
             return Err(LogError::NotALine);
         }
+        let masked;
+        let line = match &self.mask {
+            Some(mask) => {
+                masked = mask.apply(line).ok_or(LogError::NotALine)?;
+                masked.as_slice()
+            }
+            None => line,
+        };
         if line.len() > MAX_LINE_BYTES {
             return Err(LogError::TooLong { bytes: line.len() });
         }
@@ -342,6 +354,15 @@ impl DecisionLog {
     #[must_use]
     pub fn trail(&self) -> TrailState {
         self.shared.trail.lock().clone()
+    }
+
+    /// Takes note of how posting heads goes: why it does not, or that it does.
+    pub fn note_posting(&self, trouble: Option<String>) {
+        let mut state = self.shared.trail.lock();
+        if let Some(trouble) = trouble.as_ref().filter(|_| state.post_trouble.is_none()) {
+            tracing::warn!(log.path = %self.shared.path.display(), %trouble, "the decision log's heads are not posted");
+        }
+        state.post_trouble = trouble;
     }
 
     #[cfg(test)]

@@ -40,6 +40,8 @@ pub struct TrailState {
     pub trouble: Option<String>,
     /// Why heads are not published.
     pub publish_trouble: Option<String>,
+    /// Why heads are not posted.
+    pub post_trouble: Option<String>,
     /// Why nothing of the log may be removed, if that is so.
     pub hold: Option<String>,
 }

@@ -64,12 +64,21 @@ pub struct DecisionLogSettings {
     /// Public keys (PEM) of those that signed heads before.
     #[serde(default)]
     pub trusted_keys: Vec<PathBuf>,
+    /// What is masked in every record before it is written: JSON pointers (RFC 6901), such as `/item`.
+    #[serde(default)]
+    pub mask: Vec<String>,
+    /// The file with the key of the digests that stand for what is masked, see [`super::MaskKey::read`].
+    #[serde(default)]
+    pub mask_key: Option<PathBuf>,
     /// How often a head is signed, in milliseconds, while the log grows.
     #[serde(default = "default_head_interval_ms")]
     pub head_interval_ms: u64,
     /// A file, best on another disk, to which every head is appended too.
     #[serde(default)]
     pub publish_file: Option<PathBuf>,
+    /// An address to which the newest head is posted whenever there is one.
+    #[serde(default)]
+    pub publish_url: Option<String>,
     /// A segment that has grown to this many bytes is closed, and a new one begun.
     #[serde(default = "default_segment_bytes")]
     pub segment_bytes: u64,
@@ -102,8 +111,11 @@ impl DecisionLogSettings {
             name: default_name(),
             signing_key: None,
             trusted_keys: Vec::new(),
+            mask: Vec::new(),
+            mask_key: None,
             head_interval_ms: default_head_interval_ms(),
             publish_file: None,
+            publish_url: None,
             segment_bytes: default_segment_bytes(),
             segment_hours: default_segment_hours(),
             compress: default_compress(),

@@ -4,6 +4,7 @@
 
 mod heads;
 mod lines;
+mod masked;
 mod proofs;
 mod verify;
 
@@ -31,6 +32,8 @@ enum Tool {
     Heads(heads::Heads),
     /// Prints a log, line by line.
     Lines(lines::Lines),
+    /// Prints what stands in a log in the place of a value that was masked.
+    Masked(masked::Masked),
     /// Proves that a log holds a record; the proof is a file that stands alone.
     Prove(proofs::Prove),
     /// Checks such a proof, without the log.
@@ -45,6 +48,7 @@ impl Audit {
             Tool::Verify(verify) => verify.run(),
             Tool::Heads(heads) => heads.run(),
             Tool::Lines(lines) => lines.run(),
+            Tool::Masked(masked) => masked.run(),
             Tool::Prove(prove) => prove.run(),
             Tool::CheckProof(check) => check.run(),
             Tool::Consistency(consistency) => consistency.run(),

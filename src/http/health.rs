@@ -39,7 +39,7 @@ pub(super) async fn readyz(State(entrance): State<Entrance>) -> Response {
         "refused_policies": refused,
         "lost_records": edge.log.lost(),
         // Why, and not how much: how long the log is tells what the whole service does (R19).
-        "trail": trail.trouble.or(trail.publish_trouble),
+        "trail": trail.trouble.or(trail.publish_trouble).or(trail.post_trouble),
         "clock": edge.clock.trouble(),
     });
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

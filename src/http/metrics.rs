@@ -120,7 +120,11 @@ fn encode_trail(encoder: &mut DescriptorEncoder<'_>, trail: &crate::audit::Trail
     gauges(encoder, "decision_log_signed_lines", "Lines that the newest signed head covers", "", &signed)?;
     let behind = [("", number(trail.behind_bytes))];
     gauges(encoder, "decision_log_behind_bytes", "Bytes that are written and not in the tree yet", "", &behind)?;
-    let works = [("heads", is(trail.trouble.is_none())), ("publishing", is(trail.publish_trouble.is_none()))];
+    let works = [
+        ("heads", is(trail.trouble.is_none())),
+        ("publishing", is(trail.publish_trouble.is_none())),
+        ("posting", is(trail.post_trouble.is_none())),
+    ];
     gauges(encoder, "decision_log_trail", "Whether heads are signed, and published", "part", &works)?;
     let held = [("", is(trail.hold.is_some()))];
     gauges(encoder, "decision_log_held", "Whether a legal hold keeps segments from being removed", "", &held)

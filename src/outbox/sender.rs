@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{Client, Url, redirect};
+use reqwest::{Client, ClientBuilder, RequestBuilder, Url, redirect};
 
 use super::event::Event;
 use super::settings::{EndpointSettings, InvalidWebhooks, WebhookSettings};
@@ -64,16 +64,7 @@ impl Sender {
         let key = endpoint.signing_key_file.as_ref().map(key).transpose()?;
         let not_made = |cause: String| InvalidWebhooks::Client { name: name(), cause };
         let url = Url::parse(&endpoint.url).map_err(|error| not_made(error.to_string()))?;
-        let mut client = Client::builder()
-            .timeout(settings.timeout())
-            .connect_timeout(CONNECT_TIMEOUT.min(settings.timeout()))
-            // A redirect could lead to a place that the operator did not name.
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            // Settings come from the settings: a proxy in the environment could see what tenants are sent.
-            .no_proxy()
-            .user_agent(concat!("consentry/", env!("CARGO_PKG_VERSION")))
-            .https_only(url.scheme() == "https");
+        let mut client = client(&url, settings.timeout());
         // Plain http is for loopback in development: settings see to that.
         if !settings.allow_private_addresses && url.scheme() == "https" {
             client = client.dns_resolver(PublicAddresses);
@@ -93,20 +84,39 @@ impl Sender {
             .header("webhook-timestamp", timestamp_s)
             .header("webhook-signature", self.signer.sign(&event.id, timestamp_s, &event.body))
             .body(event.body.clone());
-        let mut response = request.send().await.map_err(|error| Failure::because(in_our_words(&error)))?;
-        let status = response.status();
-        if !status.is_success() {
-            return Err(Failure { why: format!("status {}", status.as_u16()), retry_after: retry_after(&response) });
-        }
-        let mut read = 0;
-        while let Some(part) = response.chunk().await.map_err(|error| Failure::because(in_our_words(&error)))? {
-            read += part.len();
-            if read > MOST_ANSWER_BYTES {
-                return Err(Failure::because("its answer is too long"));
-            }
-        }
-        Ok(())
+        finished(request).await
     }
+}
+
+/// A client for one address, which believes nobody but that address.
+pub(super) fn client(url: &Url, timeout: Duration) -> ClientBuilder {
+    Client::builder()
+        .timeout(timeout)
+        .connect_timeout(CONNECT_TIMEOUT.min(timeout))
+        // A redirect could lead to a place that the operator did not name.
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        // Settings come from the settings: a proxy in the environment could see what is sent.
+        .no_proxy()
+        .user_agent(concat!("consentry/", env!("CARGO_PKG_VERSION")))
+        .https_only(url.scheme() == "https")
+}
+
+/// Sends it, and waits until the other side has said 2xx and finished its answer.
+pub(super) async fn finished(request: RequestBuilder) -> Result<(), Failure> {
+    let mut response = request.send().await.map_err(|error| Failure::because(in_our_words(&error)))?;
+    let status = response.status();
+    if !status.is_success() {
+        return Err(Failure { why: format!("status {}", status.as_u16()), retry_after: retry_after(&response) });
+    }
+    let mut read = 0;
+    while let Some(part) = response.chunk().await.map_err(|error| Failure::because(in_our_words(&error)))? {
+        read += part.len();
+        if read > MOST_ANSWER_BYTES {
+            return Err(Failure::because("its answer is too long"));
+        }
+    }
+    Ok(())
 }
 
 /// How long `Retry-After` asks to wait, where it says so in seconds.

@@ -169,7 +169,7 @@ impl EndpointSettings {
 }
 
 /// Why nothing is sent to this address; a name is looked at again when it is resolved.
-fn address_problem(text: &str, private: bool, production: bool) -> Option<&'static str> {
+pub(crate) fn address_problem(text: &str, private: bool, production: bool) -> Option<&'static str> {
     let Ok(url) = Url::parse(text) else { return Some("it is no address") };
     let host = url.host_str().unwrap_or_default();
     let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();

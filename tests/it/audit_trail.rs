@@ -1,5 +1,8 @@
 //! `consentry audit`: a reviewer with the public key finds out whether a log is as it was written, and which record is not.
 
+mod masked;
+mod published;
+
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;

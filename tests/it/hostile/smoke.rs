@@ -92,7 +92,7 @@ macro_rules! smoke {
     )* };
 }
 
-// As many mutations as take some seconds each; `CONSENTRY_EFFORT` multiplies them. By count and not by time, so that a seed
+// As many mutations as take some seconds each; `TESTS_EFFORT` multiplies them. By count and not by time, so that a seed
 // tries the same again.
 smoke! {
     bundle 300, commands 4_000, config 10_000, evaluations 4_000, headers 3_000, ids 1_000, keys 8_000, lists 4_000, log 1_500,
