@@ -3,6 +3,7 @@
 
 mod operator;
 pub mod receiver;
+mod tls;
 mod unreliable;
 
 use http::Method;
