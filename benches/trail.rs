@@ -37,13 +37,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         let log = DecisionLog::open_signed_by(&settings, Arc::new(SystemClock::new()), Arc::new(key))?;
         let tenant = TenantId::new("contoso")?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-        let (start, mut behind) = (Instant::now(), 0);
+        let (start, mut behind, mut longest) = (Instant::now(), 0, Duration::ZERO);
         runtime.block_on(async {
             for number in 0..records {
                 let line = format!("{{\"type\":\"decision\",\"decision_id\":\"{number:032x}\",\"pad\":\"{pad}\"}}");
                 let ticket = log.append(line.as_bytes(), Some(&tenant))?;
                 if number % 64 == 63 {
+                    let waiting = Instant::now();
                     log.settled(ticket).await?;
+                    longest = longest.max(waiting.elapsed());
                 }
                 if number % 10_000 == 0 {
                     behind = behind.max(log.trail().behind_bytes);
@@ -55,7 +57,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let closing = Instant::now();
         log.close()?;
         println!(
-            "written: {records} records in {took:.2?}, {} a second; the tree was {behind} bytes behind at most; closed in {:.2?}",
+            "written: {records} records in {took:.2?}, {} a second; the tree was {behind} bytes behind at most; \
+             the longest write took {longest:.2?}; closed in {:.2?}",
             rate(records, took),
             closing.elapsed()
         );

@@ -195,7 +195,7 @@ impl App {
         Ok(Self { edge, serving, store: sqlite, log, heads, reloader, beside, tasks, address, metrics_address })
     }
 
-    /// Checks what can be checked without starting: policies, issuers and the log's keys.
+    /// Checks what can be checked without starting: policies, those of a shadow too, issuers and the log's keys.
     ///
     /// # Errors
     /// [`StartError`].
@@ -203,6 +203,7 @@ impl App {
         let clock: Arc<dyn Clock> = Arc::new(crate::clock::SystemClock::new());
         let origin = origin(config, Arc::clone(&clock))?;
         origin.judge(&origin.steady_look())?;
+        Beside::check(&config.policy, Arc::clone(&clock))?;
         Identity::new(config.identity.clone(), clock)?;
         receipts::read(&config.receipts)?;
         DecisionLog::check(&config.decision_log)?;

@@ -40,8 +40,25 @@ fn main() -> Result<(), Failure> {
             grants::serve(Path::new(arguments.get(1).ok_or("no folder")?), arguments.get(2).ok_or("no address")?)
         }
         Some("grants-questions") => grants::write_questions(Path::new(arguments.get(1).ok_or("no folder")?)),
-        _ => compare(&arguments),
+        _ => {
+            known(&arguments)?;
+            compare(&arguments)
+        }
     }
+}
+
+/// The options of a comparison, and what cargo adds of its own.
+const OPTIONS: [&str; 5] = ["--cases", "--connections", "--rounds", "--rows", "--seconds"];
+
+/// Refuses what it does not know: a slip would run for minutes, and measure something else.
+fn known(arguments: &[String]) -> Result<(), Failure> {
+    let mut rest = arguments.iter().filter(|argument| *argument != "--bench");
+    while let Some(name) = rest.next() {
+        if !OPTIONS.contains(&name.as_str()) || rest.next().is_none() {
+            return Err(format!("`{name}`: the options are {}, each with a value", OPTIONS.join(", ")).into());
+        }
+    }
+    Ok(())
 }
 
 /// The value of `--name`.

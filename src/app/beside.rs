@@ -34,6 +34,17 @@ impl Beside {
         Ok(Some(beside))
     }
 
+    /// Checks the shadow that the settings name. A start does without a bad one; whoever asks before is told.
+    ///
+    /// # Errors
+    /// [`LoadError`] saying what is wrong with its bundle.
+    pub(super) fn check(settings: &PolicySettings, clock: Arc<dyn Clock>) -> Result<(), LoadError> {
+        let Some(wanted) = &settings.shadow else { return Ok(()) };
+        let origin = Origin::new(&settings.of_shadow(wanted), None, clock)?;
+        let checked = origin.judge(&origin.steady_look()).map(|_| ());
+        checked.map_err(|error| LoadError::of(format!("the shadow bundle is not good: {error}")))
+    }
+
     pub(super) fn shadow(&self) -> &Arc<Shadow> {
         &self.shadow
     }

@@ -7,7 +7,7 @@ use rustix::process::Signal;
 
 use super::case::{Act, Case, People};
 use super::watch::{FREEZE, metrics, ready};
-use crate::support::process::{Site, pause};
+use crate::support::process::{Site, end_of, pause};
 
 #[tokio::test]
 async fn a_shadow_bundle_is_asked_about_everything_and_decides_nothing() {
@@ -71,8 +71,12 @@ async fn a_shadow_bundle_is_asked_about_everything_and_decides_nothing() {
         assert_eq!(report["same"].as_u64().unwrap(), replayed["same"].as_u64().unwrap() + unasked, "{replayed:#}");
     }
 
-    // A shadow that is not good is told, and is no reason not to serve.
+    // A shadow that is not good is told, and is no reason not to serve; but whoever asks before is told as well.
+    let check = || end_of(site.command(&["serve", "--config", "consentry.toml", "--check"]));
+    assert!(check().0.success());
     fs::write(&reading, "permit").unwrap();
+    let (status, said) = check();
+    assert!(!status.success() && said.contains("the shadow bundle is not good: shadow/policies/reading.cedar:1:"), "{said}");
     let mut sidecar = site.start();
     sidecar.wait_for_line("the shadow bundle is not good");
     assert_eq!(ready(&sidecar).await["ready"], true);
