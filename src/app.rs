@@ -3,6 +3,7 @@
 mod beside;
 mod bundles;
 mod chronicle;
+mod ext_authz;
 mod newest;
 mod receipts;
 mod watch;
@@ -22,8 +23,9 @@ use crate::audit::{DecisionIds, DecisionLog, LogError};
 use crate::clock::Clock;
 use crate::config::{Config, TenantSettings};
 use crate::decision::Decisions;
-use crate::http::{Edge, Limits, Listeners, Room, Serving, serve};
+use crate::http::{CheckCounts, Edge, Limits, Listeners, Room, Serving, serve};
 use crate::identity::{Identity, InvalidIdentitySettings};
+use crate::mapping::InvalidMapping;
 use crate::model::{Tenant, Timestamp};
 use crate::outbox::{HeadPosts, InvalidWebhooks, Outbox};
 use crate::policy::{LoadError, Policies};
@@ -83,6 +85,9 @@ pub enum StartError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The file that says what requests mean cannot be used.
+    #[error("the mapping of requests is not good enough to serve:\n{0}")]
+    Mapping(#[from] InvalidMapping),
     /// A listener could not be bound.
     #[error(transparent)]
     Listen(#[from] std::io::Error),
@@ -101,6 +106,7 @@ pub struct App {
     tasks: Vec<JoinHandle<()>>,
     address: SocketAddr,
     metrics_address: Option<SocketAddr>,
+    ext_authz_address: Option<SocketAddr>,
 }
 
 impl App {
@@ -113,6 +119,7 @@ impl App {
         let (bundle, first) = origin.first()?;
         let identity = Identity::new(config.identity.clone(), Arc::clone(&clock))?;
         let (receipt_signer, receipt_keys) = receipts::read(&config.receipts)?;
+        let mapping = ext_authz::read(config, &bundle)?;
         let log = Arc::new(DecisionLog::open(&config.decision_log, Arc::clone(&clock))?);
         let sqlite = Arc::new(SqliteStore::open(&config.store.path)?);
         if let Some(stored) = sqlite.last_commit_at().filter(|_| !config.store.accept_earlier_clock) {
@@ -130,9 +137,10 @@ impl App {
         let heads = config.decision_log.publish_url.as_deref().map(|url| HeadPosts::new(url, Arc::clone(&log)));
         let heads = heads.transpose()?.map(Arc::new);
         // Bound before anything is promised: an address in use must fail the start.
-        let listeners = Listeners::bind(&config.server).await?;
+        let listeners = Listeners::bind(&config.server, config.ext_authz.as_ref()).await?;
         let address = listeners.local_addr()?;
         let metrics_address = listeners.metrics_addr()?;
+        let ext_authz_address = listeners.ext_authz_addr()?;
 
         let policies = Arc::new(Policies::new(bundle));
         let chronicle = Arc::new(Chronicle::new(
@@ -174,11 +182,12 @@ impl App {
                 read_timeout: config.server.read_timeout(),
             },
             room: Room::of(config.server.max_bodies_bytes),
+            ext_authz: CheckCounts::default(),
             public_url: config.public_url(address),
             insecure_loopback: config.server.insecure_loopback,
         });
         wait_until_fresh(&replica).await;
-        let serving = serve(listeners, &edge, &config.server);
+        let serving = serve(listeners, &edge, mapping, &config.server);
         let mut tasks = vec![
             following,
             tokio::spawn(keep_house(Arc::clone(&edge))),
@@ -192,17 +201,31 @@ impl App {
             tasks.push(tokio::spawn(Arc::clone(&reloader).watch(busy_folders(config))));
             tasks.extend(beside.clone().map(|beside| tokio::spawn(beside.watch(busy_folders(config)))));
         }
-        Ok(Self { edge, serving, store: sqlite, log, heads, reloader, beside, tasks, address, metrics_address })
+        Ok(Self {
+            edge,
+            serving,
+            store: sqlite,
+            log,
+            heads,
+            reloader,
+            beside,
+            tasks,
+            address,
+            metrics_address,
+            ext_authz_address,
+        })
     }
 
-    /// Checks what can be checked without starting: policies, those of a shadow too, issuers and the log's keys.
+    /// Checks what can be checked without starting: policies, those of a shadow too, issuers, the log's keys and the mapping
+    /// of requests.
     ///
     /// # Errors
     /// [`StartError`].
     pub fn check(config: &Config) -> Result<(), StartError> {
         let clock: Arc<dyn Clock> = Arc::new(crate::clock::SystemClock::new());
         let origin = origin(config, Arc::clone(&clock))?;
-        origin.judge(&origin.steady_look())?;
+        let bundle = origin.judge(&origin.steady_look())?;
+        ext_authz::read(config, &bundle)?;
         Beside::check(&config.policy, Arc::clone(&clock))?;
         Identity::new(config.identity.clone(), clock)?;
         receipts::read(&config.receipts)?;
@@ -220,6 +243,12 @@ impl App {
     #[must_use]
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics_address
+    }
+
+    /// The TCP address at which Envoy asks, if there is one.
+    #[must_use]
+    pub fn ext_authz_address(&self) -> Option<SocketAddr> {
+        self.ext_authz_address
     }
 
     /// Its parts, for benchmarks and for reloading policies.

@@ -1,5 +1,6 @@
 //! Settings: from a file, then the environment, then flags; read once, checked whole, handed down as values.
 
+mod ext_authz;
 mod policy;
 
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use crate::identity::IdentitySettings;
 use crate::model::TenantId;
 use crate::outbox::WebhookSettings;
 
+pub use ext_authz::ExtAuthzSettings;
 pub use policy::{PolicySettings, ShadowSettings};
 
 /// Environment variables begin with this; `__` stands between section and key: `CONSENTRY_SERVER__LISTEN`.
@@ -54,6 +56,9 @@ pub struct Config {
     /// Listeners and their limits.
     #[serde(default)]
     pub server: ServerSettings,
+    /// Envoy's external authorization; none: Envoy cannot ask.
+    #[serde(default)]
+    pub ext_authz: Option<ExtAuthzSettings>,
     /// The embedded store.
     pub store: StoreSettings,
     /// The policy bundle.
@@ -326,6 +331,10 @@ impl Config {
         }
         if self.server.insecure_loopback && !self.server.listen.ip().is_loopback() {
             return contradiction("server.insecure_loopback", "needs `server.listen` to be a loopback address");
+        }
+        let ext_authz = self.ext_authz.as_ref();
+        if let Some((key, message)) = ext_authz.and_then(|ext| ext.contradiction(self.server.insecure_loopback)) {
+            return contradiction(key, message);
         }
         if production && self.decision_log.signing_key.is_none() {
             return contradiction(

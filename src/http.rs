@@ -9,6 +9,7 @@ mod body;
 mod consents;
 mod evaluation;
 mod explanations;
+mod ext_authz;
 mod front;
 mod health;
 mod metrics;
@@ -41,6 +42,7 @@ use crate::signing::TrustedKeys;
 use crate::workflow::Workflow;
 
 pub use body::Room;
+pub use ext_authz::CheckCounts;
 pub use problem::Problem;
 pub use router::router;
 pub use server::{Listeners, Serving, serve};
@@ -70,6 +72,8 @@ pub struct Edge {
     pub limits: Limits,
     /// Room for the bodies that are being read or worked on.
     pub room: Room,
+    /// How Envoy was answered.
+    pub ext_authz: CheckCounts,
     /// The URL under which others reach us (AuthZEN 1.0, section 9).
     pub public_url: String,
     /// Everybody on this machine may ask for decisions over TCP.

@@ -10,6 +10,7 @@ pub mod config;
 pub mod decision;
 pub mod http;
 pub mod identity;
+pub mod mapping;
 pub mod model;
 pub mod outbox;
 pub mod policy;

@@ -2,9 +2,9 @@
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::Entrance;
 use super::problem::Problem;
-use crate::identity::Caller;
+use super::{Edge, Entrance};
+use crate::identity::{Caller, LastToken};
 
 impl Entrance {
     /// The caller of a request (RFC 6750, section 2.1).
@@ -15,16 +15,23 @@ impl Entrance {
         let Some(value) = headers.get(header::AUTHORIZATION) else {
             return self.local.clone().ok_or_else(|| no_token("a bearer token is needed"));
         };
-        let token = value
-            .to_str()
-            .ok()
-            .and_then(bearer)
-            .ok_or_else(|| no_token("the `Authorization` header must be `Bearer <token>`"))?;
-        if let Some(caller) = self.edge.identity.cached(token, self.last_token.as_deref()) {
+        self.edge.bearer(Some(value.to_str().unwrap_or_default()), self.last_token.as_deref()).await
+    }
+}
+
+impl Edge {
+    /// Whom the value of an `Authorization` header proves, told the sooner when it is the connection's last token.
+    ///
+    /// # Errors
+    /// As [`Entrance::caller`].
+    pub(super) async fn bearer(&self, value: Option<&str>, last: Option<&LastToken>) -> Result<Caller, Problem> {
+        let value = value.ok_or_else(|| no_token("a bearer token is needed"))?;
+        let token = bearer(value).ok_or_else(|| no_token("the `Authorization` header must be `Bearer <token>`"))?;
+        if let Some(caller) = self.identity.cached(token, last) {
             return Ok(caller);
         }
         // Boxed: the way of a known token does not carry the room for a check.
-        Ok(Box::pin(self.edge.identity.authenticate(token)).await?)
+        Ok(Box::pin(self.identity.authenticate(token)).await?)
     }
 }
 
@@ -33,7 +40,7 @@ fn bearer(value: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()).filter(|token| !token.is_empty())
 }
 
-fn no_token(detail: &str) -> Problem {
+pub(super) fn no_token(detail: &str) -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, "token_missing", detail)
         .with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"consentry\""))
 }

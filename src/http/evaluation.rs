@@ -256,7 +256,8 @@ impl Entrance {
     ) -> Result<(Answered, Option<Ticket>), Problem> {
         believe_nothing(wire.context.as_ref())?;
         let decided = self.edge.decisions.decide(&read_question(wire)?)?;
-        let ticket = self.record(caller, headers, &decided)?;
+        let request_id = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+        let ticket = self.record(caller, request_id, &decided)?;
         Ok((Answered::Read(decided), Some(ticket)))
     }
 
@@ -285,13 +286,25 @@ impl Entrance {
         if self.edge.decisions.plainly_holds(decided) {
             return Ok(true);
         }
-        let question = read_question(wire)?;
-        self.edge.decisions.remember(&question, decided);
-        Ok(!decided.answer.allowed || self.edge.decisions.still_holds(&question, decided))
+        Ok(self.may_leave(&read_question(wire)?, decided))
     }
 
-    fn record(&self, caller: &Caller, headers: &HeaderMap, decided: &Decided) -> Result<Ticket, Problem> {
-        let request_id = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
+    /// The same of a read.
+    pub(super) fn may_leave(&self, question: &ReadQuestion<'_>, decided: &Decided) -> bool {
+        if self.edge.decisions.plainly_holds(decided) {
+            return true;
+        }
+        self.edge.decisions.remember(question, decided);
+        !decided.answer.allowed || self.edge.decisions.still_holds(question, decided)
+    }
+
+    /// Appends the record of a read. Its answer must not leave before the ticket is settled (G3).
+    pub(super) fn record(
+        &self,
+        caller: &Caller,
+        request_id: Option<&str>,
+        decided: &Decided,
+    ) -> Result<Ticket, Problem> {
         LINE.with_borrow_mut(|line| {
             let asked = Asked { caller: caller.name(), request_id, log_mode: self.edge.log.mode() };
             let recorded = decided.record(asked, line);
@@ -311,6 +324,11 @@ impl Entrance {
             caller.memo().store(serial, Ordering::Relaxed);
         }
         Ok(())
+    }
+
+    /// Whether the caller may ask about what this engineer may read.
+    pub(super) async fn may_ask_about(&self, caller: &Caller, engineer: &str) -> Result<(), Problem> {
+        self.may_ask(caller, Subject { kind: "SupportEngineer", id: engineer }).await
     }
 
     /// Whether the bundle in force has said before that this program may ask.

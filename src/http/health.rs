@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 
-use super::Entrance;
+use super::{Edge, Entrance};
 
 /// `GET /healthz`
 pub(super) async fn healthz() -> &'static str {
@@ -15,11 +15,7 @@ pub(super) async fn healthz() -> &'static str {
 /// `GET /readyz`: 200 when every part works, 503 with the reasons when not.
 pub(super) async fn readyz(State(entrance): State<Entrance>) -> Response {
     let edge = &entrance.edge;
-    let parts = [
-        ("replica", edge.replica.fresh().map_err(|cause| cause.to_string())),
-        ("store", edge.workflow.store_health()),
-        ("decision_log", edge.log.health()),
-    ];
+    let parts = edge.parts();
     let ready = parts.iter().all(|(_, health)| health.is_ok());
     // A refused reload is told, and so is a clock that was set back. Neither is a reason to send no work: the good policies
     // serve on (G6), by the time before.
@@ -45,4 +41,20 @@ pub(super) async fn readyz(State(entrance): State<Entrance>) -> Response {
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let json = HeaderValue::from_static("application/json");
     (status, [(header::CONTENT_TYPE, json)], body.to_string()).into_response()
+}
+
+impl Edge {
+    /// The parts that must work, and what is wrong with those that do not.
+    fn parts(&self) -> [(&'static str, Result<(), String>); 3] {
+        [
+            ("replica", self.replica.fresh().map_err(|cause| cause.to_string())),
+            ("store", self.workflow.store_health()),
+            ("decision_log", self.log.health()),
+        ]
+    }
+
+    /// Whether it may be sent work.
+    pub(super) fn is_ready(&self) -> bool {
+        self.parts().iter().all(|(_, health)| health.is_ok())
+    }
 }

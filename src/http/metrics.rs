@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::Router;
 use axum::extract::State;
@@ -18,7 +19,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
 
-use super::{Edge, operator};
+use super::{CheckCounts, Edge, operator};
 use crate::outbox::EndpointStatus;
 
 /// How many of a refused bundle's problems are shown.
@@ -86,11 +87,28 @@ impl Collector for House {
         ];
         gauges(&mut encoder, "ready", "Whether a part works, as /readyz has it", "check", &ready)?;
         encode_webhooks(&mut encoder, edge)?;
+        encode_checks(&mut encoder, &edge.ext_authz)?;
         match edge.decisions.shadow() {
             Some(shadow) => encode_shadow(&mut encoder, &shadow.counts()),
             None => Ok(()),
         }
     }
+}
+
+fn encode_checks(encoder: &mut DescriptorEncoder<'_>, counts: &CheckCounts) -> fmt::Result {
+    let outcomes = [
+        ("allowed", counts.allowed.load(Ordering::Relaxed)),
+        ("passed", counts.passed.load(Ordering::Relaxed)),
+        ("denied", counts.denied.load(Ordering::Relaxed)),
+        ("failed", counts.failed.load(Ordering::Relaxed)),
+    ];
+    counters(
+        encoder,
+        "ext_authz_checks",
+        "Requests that Envoy asked about, by what became of them",
+        "outcome",
+        &outcomes,
+    )
 }
 
 fn encode_webhooks(encoder: &mut DescriptorEncoder<'_>, edge: &Edge) -> fmt::Result {

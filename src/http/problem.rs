@@ -5,7 +5,7 @@ use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use crate::audit::LogError;
-use crate::decision::{InvalidQuestion, PolicyRef, Undecided};
+use crate::decision::{Decided, InvalidQuestion, PolicyRef, Undecided};
 use crate::identity::TokenRefused;
 use crate::model::Refusal;
 use crate::workflow::{Denied, WorkflowError};
@@ -37,6 +37,9 @@ struct Details {
     decision_id: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     policies: Vec<PolicyRef>,
+    /// Whose consent is missing to a read (R20).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    missing_consents: Vec<String>,
     /// The present status of what the caller wanted to change, as far as they may know it.
     #[serde(skip_serializing_if = "Option::is_none")]
     present_status: Option<&'static str>,
@@ -59,6 +62,7 @@ impl Problem {
             decision: None,
             decision_id: None,
             policies: Vec::new(),
+            missing_consents: Vec::new(),
             present_status: None,
             headers: Vec::new(),
         }))
@@ -105,6 +109,18 @@ impl Problem {
         self.0.status
     }
 
+    /// The stable name for programs.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        &self.0.code
+    }
+
+    /// The decision that it tells of, if it is one.
+    #[must_use]
+    pub fn decision_id(&self) -> Option<&str> {
+        self.0.decision_id.as_deref()
+    }
+
     /// The sentence.
     #[must_use]
     pub fn detail(&self) -> &str {
@@ -126,16 +142,25 @@ fn shortened(mut text: String) -> String {
     text
 }
 
-impl IntoResponse for Problem {
-    fn into_response(self) -> Response {
+impl Problem {
+    /// Its status, the headers that it has beside the type of its body, and its body.
+    #[must_use]
+    pub fn rendered(self) -> (StatusCode, Vec<(header::HeaderName, HeaderValue)>, Vec<u8>) {
         // Strings and numbers of ours: they serialise.
         let Self(details) = self;
         let body = serde_json::to_vec(&details).unwrap_or_default();
         let status = StatusCode::from_u16(details.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        (status, details.headers, body)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, own, body) = self.rendered();
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        for (name, value) in details.headers {
+        for (name, value) in own {
             headers.insert(name, value);
         }
         response
@@ -215,6 +240,16 @@ fn unrecorded(error: &LogError) -> Problem {
 }
 
 impl Problem {
+    /// A read that the policies deny, as whoever wanted to read is told of it.
+    pub(super) fn refused_read(decided: &Decided) -> Self {
+        let answer = &decided.answer;
+        let mut problem = Self::new(StatusCode::FORBIDDEN, &*answer.reason.code, &*answer.reason.message);
+        problem.0.decision_id = Some(decided.id.to_string());
+        problem.0.policies.clone_from(&answer.policies);
+        problem.0.missing_consents.clone_from(&answer.reason.missing_consents);
+        problem
+    }
+
     fn denied(denied: Denied) -> Self {
         let Denied { decision_id, reason, policies } = denied;
         let mut problem = Self::new(StatusCode::FORBIDDEN, reason.code, reason.message);

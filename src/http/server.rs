@@ -13,11 +13,13 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
+use super::ext_authz::{self, Pulse};
 use super::front::Front;
 use super::opening::Opening;
 use super::quiet::Quiet;
 use super::{Edge, Via};
-use crate::config::ServerSettings;
+use crate::config::{ExtAuthzSettings, ServerSettings};
+use crate::mapping::Mapping;
 
 /// The largest request head, in bytes.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -32,6 +34,8 @@ pub struct Listeners {
     tcp: TcpListener,
     unix: Option<(UnixListener, PathBuf)>,
     metrics: Option<TcpListener>,
+    envoy_tcp: Option<TcpListener>,
+    envoy_unix: Option<(UnixListener, PathBuf)>,
 }
 
 impl Listeners {
@@ -39,17 +43,14 @@ impl Listeners {
     ///
     /// # Errors
     /// The operating system's, with the address in the message.
-    pub async fn bind(settings: &ServerSettings) -> io::Result<Self> {
-        let tcp = bind_tcp(settings.listen).await?;
-        let metrics = match settings.metrics_listen {
-            Some(address) => Some(bind_tcp(address).await?),
-            None => None,
-        };
-        let unix = match &settings.unix_socket {
-            Some(path) => Some((bind_unix(path)?, path.clone())),
-            None => None,
-        };
-        Ok(Self { tcp, unix, metrics })
+    pub async fn bind(settings: &ServerSettings, envoy: Option<&ExtAuthzSettings>) -> io::Result<Self> {
+        Ok(Self {
+            tcp: bind_tcp(settings.listen).await?,
+            metrics: bind_tcp_if(settings.metrics_listen).await?,
+            unix: bind_unix_if(settings.unix_socket.as_deref())?,
+            envoy_tcp: bind_tcp_if(envoy.and_then(|envoy| envoy.listen)).await?,
+            envoy_unix: bind_unix_if(envoy.and_then(|envoy| envoy.unix_socket.as_deref()))?,
+        })
     }
 
     /// The TCP address that was bound.
@@ -67,6 +68,25 @@ impl Listeners {
     pub fn metrics_addr(&self) -> io::Result<Option<std::net::SocketAddr>> {
         self.metrics.as_ref().map(TcpListener::local_addr).transpose()
     }
+
+    /// The TCP address at which Envoy asks, if there is one.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn ext_authz_addr(&self) -> io::Result<Option<std::net::SocketAddr>> {
+        self.envoy_tcp.as_ref().map(TcpListener::local_addr).transpose()
+    }
+}
+
+async fn bind_tcp_if(address: Option<std::net::SocketAddr>) -> io::Result<Option<TcpListener>> {
+    match address {
+        Some(address) => Ok(Some(bind_tcp(address).await?)),
+        None => Ok(None),
+    }
+}
+
+fn bind_unix_if(path: Option<&Path>) -> io::Result<Option<(UnixListener, PathBuf)>> {
+    path.map(|path| Ok((bind_unix(path)?, path.to_owned()))).transpose()
 }
 
 async fn bind_tcp(address: std::net::SocketAddr) -> io::Result<TcpListener> {
@@ -96,7 +116,8 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
 pub struct Serving {
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
-    unix_path: Option<PathBuf>,
+    unix_paths: Vec<PathBuf>,
+    pulse: Pulse,
 }
 
 impl Serving {
@@ -104,39 +125,55 @@ impl Serving {
     pub async fn stop(mut self) {
         // Nobody listening any more is what we want.
         let _ = self.stop.send(true);
+        self.pulse.end().await;
         while self.tasks.join_next().await.is_some() {}
-        if let Some(path) = self.unix_path.take() {
+        for path in self.unix_paths {
             let _ = std::fs::remove_file(path);
         }
     }
 }
 
-/// Serves on the listeners until stopped.
+/// Serves on the listeners until stopped. Where Envoy asks, the mapping says what requests mean.
 #[must_use]
-pub fn serve(listeners: Listeners, edge: &Arc<Edge>, settings: &ServerSettings) -> Serving {
+pub fn serve(
+    listeners: Listeners,
+    edge: &Arc<Edge>,
+    mapping: Option<Arc<Mapping>>,
+    settings: &ServerSettings,
+) -> Serving {
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
-    let Listeners { tcp, unix, metrics } = listeners;
-    let unix_path = unix.as_ref().map(|(_, path)| path.clone());
-    let front = Front::new(Arc::clone(edge), Via::Tcp);
-    tasks.spawn(Accept::new(front, settings, stopped.clone()).run(async move || {
-        let (stream, _) = tcp.accept().await?;
-        // Answers are small and complete: waiting for more to send only delays them.
-        stream.set_nodelay(true)?;
-        Ok(stream)
-    }));
+    let Listeners { tcp, unix, metrics, envoy_tcp, envoy_unix } = listeners;
+    let unix_paths = [&unix, &envoy_unix].into_iter().flatten().map(|(_, path)| path.clone()).collect();
+    let pulse = Pulse::of(Arc::clone(edge));
+    let accept = |front| Accept::new(front, settings, stopped.clone());
+    tasks.spawn(accept(Front::new(Arc::clone(edge), Via::Tcp)).tcp(tcp));
     if let Some(metrics) = metrics {
-        let front = Front::of_routes_alone(super::metrics::router(Arc::clone(edge)));
-        tasks.spawn(Accept::new(front, settings, stopped.clone()).run(async move || Ok(metrics.accept().await?.0)));
+        tasks.spawn(accept(Front::of_routes_alone(super::metrics::router(Arc::clone(edge)))).tcp(metrics));
     }
     if let Some((unix, _)) = unix {
-        let front = Front::new(Arc::clone(edge), Via::UnixSocket);
-        tasks.spawn(Accept::new(front, settings, stopped).run(async move || {
-            let (stream, _) = unix.accept().await?;
-            Ok(stream)
-        }));
+        tasks.spawn(accept(Front::new(Arc::clone(edge), Via::UnixSocket)).unix(unix));
     }
-    Serving { stop, tasks, unix_path }
+    if let Some(mapping) = mapping {
+        let front = |via| {
+            let routes = ext_authz::routes(Arc::clone(edge), via, Arc::clone(&mapping), pulse.clone());
+            Front::of_routes_alone(routes)
+        };
+        if let Some(tcp) = envoy_tcp {
+            tasks.spawn(accept(front(Via::Tcp)).tcp(tcp));
+        }
+        if let Some((unix, _)) = envoy_unix {
+            tasks.spawn(accept(front(Via::UnixSocket)).unix(unix));
+        }
+        let (pulse, mut stopped) = (pulse.clone(), stopped.clone());
+        tasks.spawn(async move {
+            tokio::select! {
+                () = pulse.go_on() => {}
+                _ = stopped.wait_for(|stopped| *stopped) => {}
+            }
+        });
+    }
+    Serving { stop, tasks, unix_paths, pulse }
 }
 
 /// The loop of one listener.
@@ -159,6 +196,20 @@ impl Accept {
             drain_timeout: settings.drain_timeout(),
             stopped,
         }
+    }
+
+    async fn tcp(self, listener: TcpListener) {
+        let accept = async move || {
+            let (stream, _) = listener.accept().await?;
+            // Answers are small and complete: waiting for more to send only delays them.
+            stream.set_nodelay(true)?;
+            Ok(stream)
+        };
+        self.run(accept).await;
+    }
+
+    async fn unix(self, listener: UnixListener) {
+        self.run(async move || Ok(listener.accept().await?.0)).await;
     }
 
     async fn run<S, A>(mut self, accept: A)

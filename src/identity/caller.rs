@@ -49,6 +49,7 @@ struct Known {
     expires_at: Option<Timestamp>,
     token_id: Option<Box<str>>,
     memo: AtomicU64,
+    memo_of_self: AtomicU64,
 }
 
 /// What a verified token says about its caller.
@@ -74,6 +75,7 @@ impl Caller {
             expires_at: Some(token.expires_at),
             token_id: token.token_id.map(String::into_boxed_str),
             memo: AtomicU64::new(0),
+            memo_of_self: AtomicU64::new(0),
         }))
     }
 
@@ -88,6 +90,7 @@ impl Caller {
             expires_at: None,
             token_id: None,
             memo: AtomicU64::new(0),
+            memo_of_self: AtomicU64::new(0),
         }))
     }
 
@@ -166,6 +169,12 @@ impl Caller {
     #[must_use]
     pub fn memo(&self) -> &AtomicU64 {
         &self.0.memo
+    }
+
+    /// The same for what was decided about questions about the caller alone: a yes to those says nothing about others.
+    #[must_use]
+    pub fn memo_of_self(&self) -> &AtomicU64 {
+        &self.0.memo_of_self
     }
 }
 

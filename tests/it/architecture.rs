@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Each room with the rooms it may use. `model` knows nobody.
-const ARROWS: [(&str, &[&str]); 18] = [
+const ARROWS: [(&str, &[&str]); 19] = [
     ("model", &[]),
     ("signing", &[]),
     ("clock", &["model"]),
     ("trail", &["model", "signing"]),
     ("audit", &["clock", "model", "signing", "trail"]),
     ("identity", &["clock", "model"]),
+    ("mapping", &["model"]),
     ("policy", &["model", "signing"]),
     ("receipt", &["model", "signing"]),
     ("store", &["model"]),
@@ -23,15 +24,15 @@ const ARROWS: [(&str, &[&str]); 18] = [
     (
         "http",
         &[
-            "audit", "clock", "config", "decision", "identity", "model", "outbox", "policy", "receipt", "replica",
-            "signing", "store", "workflow",
+            "audit", "clock", "config", "decision", "identity", "mapping", "model", "outbox", "policy", "receipt",
+            "replica", "signing", "store", "workflow",
         ],
     ),
     (
         "app",
         &[
-            "audit", "clock", "config", "decision", "http", "identity", "model", "outbox", "policy", "replica",
-            "signing", "store", "trail", "workflow",
+            "audit", "clock", "config", "decision", "http", "identity", "mapping", "model", "outbox", "policy",
+            "replica", "signing", "store", "trail", "workflow",
         ],
     ),
     (

@@ -20,6 +20,7 @@ mod bad_input;
 mod callers;
 mod decision_log;
 mod demo;
+mod envoy;
 mod exact;
 mod explanations;
 mod histories;

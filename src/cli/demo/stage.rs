@@ -94,6 +94,7 @@ fn settings(folder: &Path, key_set: &Path, listen: SocketAddr) -> anyhow::Result
     std::fs::write(&log_key, SigningKey::generate()?.to_pem())?;
     Ok(Config {
         mode: Mode::Development,
+        ext_authz: None,
         server: ServerSettings { listen, drain_timeout_ms: DRAIN_MS, ..ServerSettings::default() },
         store: StoreSettings { path: folder.join("store.db"), accept_earlier_clock: false },
         policy: PolicySettings::default(),
