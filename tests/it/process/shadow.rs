@@ -76,7 +76,10 @@ async fn a_shadow_bundle_is_asked_about_everything_and_decides_nothing() {
     assert!(check().0.success());
     fs::write(&reading, "permit").unwrap();
     let (status, said) = check();
-    assert!(!status.success() && said.contains("the shadow bundle is not good: shadow/policies/reading.cedar:1:"), "{said}");
+    assert!(
+        !status.success() && said.contains("the shadow bundle is not good: shadow/policies/reading.cedar:1:"),
+        "{said}"
+    );
     let mut sidecar = site.start();
     sidecar.wait_for_line("the shadow bundle is not good");
     assert_eq!(ready(&sidecar).await["ready"], true);
