@@ -4,8 +4,8 @@ mod beside;
 mod bundles;
 mod chronicle;
 mod ext_authz;
+mod keys;
 mod newest;
-mod receipts;
 mod watch;
 
 use std::net::SocketAddr;
@@ -88,6 +88,14 @@ pub enum StartError {
     /// The file that says what requests mean cannot be used.
     #[error("the mapping of requests is not good enough to serve:\n{0}")]
     Mapping(#[from] InvalidMapping),
+    /// A key of access requests after denials cannot be used.
+    #[error("access requests: `{file}` {problem}")]
+    AccessRequests {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A listener could not be bound.
     #[error(transparent)]
     Listen(#[from] std::io::Error),
@@ -118,7 +126,7 @@ impl App {
         let origin = origin(config, Arc::clone(&clock))?;
         let (bundle, first) = origin.first()?;
         let identity = Identity::new(config.identity.clone(), Arc::clone(&clock))?;
-        let (receipt_signer, receipt_keys) = receipts::read(&config.receipts)?;
+        let (receipt_signer, receipt_keys) = keys::of_receipts(&config.receipts)?;
         let mapping = ext_authz::read(config, &bundle)?;
         let log = Arc::new(DecisionLog::open(&config.decision_log, Arc::clone(&clock))?);
         let sqlite = Arc::new(SqliteStore::open(&config.store.path)?);
@@ -142,6 +150,7 @@ impl App {
         let metrics_address = listeners.metrics_addr()?;
         let ext_authz_address = listeners.ext_authz_addr()?;
 
+        let references = keys::of_references(&config.access_requests, &config.public_url(address))?;
         let policies = Arc::new(Policies::new(bundle));
         let chronicle = Arc::new(Chronicle::new(
             Arc::clone(&log),
@@ -173,6 +182,7 @@ impl App {
             log: Arc::clone(&log),
             outbox,
             receipt_keys,
+            references,
             replica: Arc::clone(&replica),
             policies,
             clock,
@@ -228,7 +238,8 @@ impl App {
         ext_authz::read(config, &bundle)?;
         Beside::check(&config.policy, Arc::clone(&clock))?;
         Identity::new(config.identity.clone(), clock)?;
-        receipts::read(&config.receipts)?;
+        keys::of_receipts(&config.receipts)?;
+        keys::of_references(&config.access_requests, "")?;
         DecisionLog::check(&config.decision_log)?;
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Settings: from a file, then the environment, then flags; read once, checked whole, handed down as values.
 
+mod access_requests;
 mod ext_authz;
 mod policy;
 
@@ -16,6 +17,7 @@ use crate::identity::IdentitySettings;
 use crate::model::TenantId;
 use crate::outbox::WebhookSettings;
 
+pub use access_requests::AccessRequestSettings;
 pub use ext_authz::ExtAuthzSettings;
 pub use policy::{PolicySettings, ShadowSettings};
 
@@ -78,6 +80,9 @@ pub struct Config {
     /// Receipts of approvals.
     #[serde(default)]
     pub receipts: ReceiptSettings,
+    /// Access requests after a denial.
+    #[serde(default)]
+    pub access_requests: AccessRequestSettings,
     /// Where tenants are told what happens.
     #[serde(default)]
     pub webhooks: WebhookSettings,
@@ -362,6 +367,9 @@ impl Config {
             return contradiction(key, message);
         }
         if let Err((key, message)) = self.webhooks.validate(production) {
+            return contradiction(key, &message);
+        }
+        if let Err((key, message)) = self.access_requests.validate(production, self.server.public_url.as_deref()) {
             return contradiction(key, &message);
         }
         let limits = [

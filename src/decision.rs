@@ -16,7 +16,7 @@ mod shadow;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, PolicyRef, Reason, policies_of, reason_of};
+pub use answer::{Answer, Cure, PolicyRef, Reason, policies_of, reason_of};
 pub use chronicle::{ChronicleLine, FactsLine, PoliciesLine};
 pub use decide::{Decided, DecisionCounts, Decisions, Undecided};
 pub use explanation::{Explained, ExplainedCondition, ExplainedPolicy, explain};

@@ -3,6 +3,7 @@
 //! What lives here: listeners, routes, JSON shapes, problem details. What does not: decisions of any kind.
 
 mod access_requests;
+mod aside;
 mod audit_log;
 mod authenticate;
 mod body;
@@ -24,6 +25,7 @@ mod router;
 mod search;
 mod server;
 mod support_requests;
+mod tasks;
 mod tenants;
 mod views;
 mod wire;
@@ -37,6 +39,7 @@ use crate::decision::Decisions;
 use crate::identity::{Caller, Identity, LastToken};
 use crate::outbox::Outbox;
 use crate::policy::Policies;
+use crate::reference::References;
 use crate::replica::Replica;
 use crate::signing::TrustedKeys;
 use crate::workflow::Workflow;
@@ -62,6 +65,8 @@ pub struct Edge {
     pub outbox: Arc<Outbox>,
     /// The keys by which receipts are verified.
     pub receipt_keys: TrustedKeys,
+    /// What callers carry from a denial to an access request and on; none: the profile is not served.
+    pub references: Option<References>,
     /// For readiness.
     pub replica: Arc<Replica>,
     /// For readiness and the bundle's version.

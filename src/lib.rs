@@ -15,6 +15,7 @@ pub mod model;
 pub mod outbox;
 pub mod policy;
 pub mod receipt;
+pub mod reference;
 pub mod replica;
 pub mod signing;
 pub mod store;

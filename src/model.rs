@@ -13,6 +13,7 @@ mod consent;
 mod facts;
 mod id;
 mod support_request;
+mod task;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -30,4 +31,5 @@ pub use id::{
     SupportRequestId, TenantId,
 };
 pub use support_request::{SubmittedIn, SupportRequest, Tenant};
+pub use task::{Callback, Denial, Task, TaskEnd, TaskStatus};
 pub use time::{InvalidTime, Timestamp};

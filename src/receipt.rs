@@ -1,17 +1,12 @@
 //! Receipts: a tenant's approval as a signed statement that it can verify without us.
 //!
-//! What lives here: the statement, its envelope (DSSE around an in-toto statement), and the keys as they are published.
-//! What does not: when a receipt is made and who is given one. A receipt says what its own tenant decided and was told;
+//! What lives here: the statement and its envelope (DSSE around an in-toto statement). What does not: when a receipt is made and who is given one. A receipt says what its own tenant decided and was told;
 //! nothing of the other tenant stands in it (R19).
-
-mod keys;
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::{AccessRequest, Category, Consent, ReceiptId, SupportRequest};
 use crate::signing::{NotSigned, Signer, TrustedKey, TrustedKeys, dsse, sha256};
-
-pub use keys::{NoKeys, published, read_keys};
 
 /// What the payload is, for whoever opens an envelope.
 const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";

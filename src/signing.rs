@@ -1,13 +1,15 @@
 //! Signatures and digests: Ed25519 keys in PEM, signing and checking bytes, SHA-256.
 //!
-//! What lives here: keys, the bytes that they sign, the envelopes in which several rooms put what they sign, and the digests
-//! by which texts are told apart. What does not: what is signed.
+//! What lives here: keys, as files and as they are published, the bytes that they sign, the envelopes in which several rooms
+//! put what they sign, and the digests by which texts are told apart. What does not: what is signed.
 //!
 //! A [`Signer`] makes signatures. [`SigningKey`] is the one that has its key in this process; one whose key stays in a
 //! key service answers the same questions.
 
 mod digest;
 pub mod dsse;
+pub mod jwks;
+pub mod jws;
 mod key;
 
 use std::fmt::Debug;

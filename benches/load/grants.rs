@@ -98,6 +98,7 @@ impl Grant {
                     support_request_tenant_consent: consent(&self.support_tenant).parse()?,
                     resource_tenant: self.tenant.parse()?,
                     reason: "compared side by side".to_owned(),
+                    denial: None,
                 }),
                 Actor::Person(engineer.parse()?),
             ),

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
-use crate::receipt::{open, read_keys};
+use crate::receipt::open;
+use crate::signing::jwks::read_keys;
 
 /// Receipts of approvals.
 #[derive(Debug, Args)]

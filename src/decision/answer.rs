@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::model::{AccessRequestId, ConsentId, ReceiptId, TenantId, Timestamp};
+use crate::model::{AccessFacts, AccessRequestId, ConsentId, ReceiptId, TenantId, Timestamp};
 use crate::policy::{Bundle, Effect, PolicyInfo, PolicyVersion, Verdict};
 use crate::store::Seq;
 
@@ -29,6 +29,17 @@ pub struct Reason {
     pub missing_consents: Vec<String>,
 }
 
+/// What could make an allow of a denial, as far as whoever asked may know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cure {
+    /// A new access request.
+    AccessRequest,
+    /// No access request, or there is nothing to cure.
+    None,
+    /// Whoever asked is told nothing of the support request (R20).
+    Untold,
+}
+
 /// An answer without what belongs to one asking alone (its id, its time, its caller): what the cache keeps.
 #[derive(Debug)]
 pub struct Answer {
@@ -36,6 +47,8 @@ pub struct Answer {
     pub allowed: bool,
     /// Why.
     pub reason: Reason,
+    /// What would cure a denial.
+    pub cure: Cure,
     /// The determining policies, the first of them giving the reason.
     pub policies: Vec<PolicyRef>,
     /// The serial number of the bundle that was asked. Not the bundle: it would stay for as long as one of its answers.
@@ -106,6 +119,31 @@ fn told<'a>(bundle: &'a Bundle, verdict: &'a Verdict) -> Vec<&'a PolicyInfo> {
 /// Whether a verdict is told without the facts it rests on.
 pub(super) fn is_told_alone(bundle: &Bundle, verdict: &Verdict) -> bool {
     verdict.determining(bundle).any(|policy| policy.alone)
+}
+
+/// Denials that a new access request cures, unless one is under way. Not those after which the customer is asked: it has
+/// rejected (R12) or taken the access away (R13), or its setting decides (R5).
+const CURED_BY_ACCESS_REQUEST: [&str; 6] = [
+    "access_request_required",
+    "outside_granted_tenant",
+    "consent_ended",
+    "consent_expired",
+    // These two, too, once what they are about can no longer come true.
+    "awaiting_consent",
+    "category_not_granted",
+];
+
+/// What would cure a verdict on a read, where this access request speaks for its tenant.
+pub(super) fn cure_of(bundle: &Bundle, verdict: &Verdict, speaks: Option<&AccessFacts>, now: Timestamp) -> Cure {
+    if is_told_alone(bundle, verdict) {
+        return Cure::Untold;
+    }
+    let is_under_way = speaks.is_some_and(|request| request.is_live(now));
+    let mut determining = verdict.determining(bundle).peekable();
+    let is_denied_by_policies = !verdict.allowed && verdict.failed.is_empty() && determining.peek().is_some();
+    let is_cured =
+        |policy: &PolicyInfo| policy.code.as_deref().is_some_and(|code| CURED_BY_ACCESS_REQUEST.contains(&code));
+    if is_denied_by_policies && !is_under_way && determining.all(is_cured) { Cure::AccessRequest } else { Cure::None }
 }
 
 /// What an answer adds to the decision id in the AuthZEN `context` (AuthZEN 1.0, section 5.5.1).

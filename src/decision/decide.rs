@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::answer::{Answer, context_tail, is_told_alone, policies_of, reason_of};
+use super::answer::{Answer, context_tail, cure_of, is_told_alone, policies_of, reason_of};
 use super::cache::AnswerCache;
 use super::question::ReadQuestion;
 use super::record::record_tail;
@@ -187,7 +187,11 @@ impl Decisions {
         self.ids.next()
     }
 
-    pub(super) fn facts(&self, question: &ReadQuestion<'_>) -> Result<Option<Arc<LiveCase>>, Undecided> {
+    /// The facts that a question is decided on now; none: there is no such support request.
+    ///
+    /// # Errors
+    /// [`Undecided`] when they may be out of date.
+    pub fn facts(&self, question: &ReadQuestion<'_>) -> Result<Option<Arc<LiveCase>>, Undecided> {
         if let Some(id) = question.support_request {
             return Ok(self.replica.facts(id)?);
         }
@@ -222,6 +226,7 @@ fn evaluate(
         allowed: verdict.allowed,
         context_tail: context_tail(&reason, &policies, bundle, told_revision),
         reason,
+        cure: cure_of(bundle, &verdict, access_request, now),
         policies,
         policy_serial: bundle.serial(),
         policy_version: bundle.version().clone(),

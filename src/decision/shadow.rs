@@ -304,6 +304,7 @@ impl ShadowAnswer {
 mod tests {
     use super::*;
     use crate::audit::DecisionIds;
+    use crate::decision::Cure;
     use crate::model::Timestamp;
     use crate::policy::BundleSource;
     use crate::store::Seq;
@@ -315,6 +316,7 @@ mod tests {
             allowed: false,
             reason: reason_of(bundle, &Verdict::default()),
             policies: Vec::new(),
+            cure: Cure::None,
             policy_serial: bundle.serial(),
             policy_version: bundle.version().clone(),
             facts_revision: Seq(0),

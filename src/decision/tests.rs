@@ -107,6 +107,7 @@ fn access_request(rng: &mut fastrand::Rng, case: usize, now: Timestamp) -> Acces
         } else {
             consent(rng, "fabrikam", Part::ResourceTenant)
         },
+        task: None,
         support_request_tenant_consent: (!own).then(|| consent(rng, "contoso", Part::SupportRequestTenant)),
     }
 }

@@ -38,6 +38,7 @@ pub(super) async fn create(State(entrance): State<Entrance>, request: Request) -
         support_request: id("support_request", &creation.support_request, SupportRequestId::new)?,
         resource_tenant: id("resource_tenant", &creation.resource_tenant, TenantId::new)?,
         reason: body::text("reason", &creation.reason, 2_000)?,
+        denial: None,
     };
     let once = precise::once(&parts.headers, &caller, &parts.method, parts.uri.path(), &bytes)?;
     let now = entrance.edge.clock.now();

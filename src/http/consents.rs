@@ -9,7 +9,7 @@ use super::router::{Path, Query, answered, id, page_view, rendered, reply, respo
 use super::views::{ConsentListView, ConsentView};
 use super::{Entrance, body, page, precise};
 use crate::model::{Category, CategorySet, ConsentId, Narrowing, Outcome, Scope, Timestamp};
-use crate::receipt::published;
+use crate::signing::jwks::published;
 use crate::workflow::{ConsentCommand, ConsentView as View, Precise, Rendered};
 
 #[derive(Debug, Clone, Copy, Deserialize)]

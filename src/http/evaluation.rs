@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::Entrance;
+use super::aside::Brought;
 use super::body::{self, Received};
 use super::problem::Problem;
 use super::wire::{self, Context, Entity, Evaluation, Evaluations, Item};
@@ -56,7 +57,7 @@ pub(super) async fn evaluations(State(entrance): State<Entrance>, request: Reque
 /// `GET /.well-known/authzen-configuration`
 pub(super) async fn configuration(State(entrance): State<Entrance>, headers: HeaderMap) -> Response {
     let base = &entrance.edge.public_url;
-    let metadata = json!({
+    let mut metadata = json!({
         "policy_decision_point": base,
         "access_evaluation_endpoint": format!("{base}/access/v1/evaluation"),
         "access_evaluations_endpoint": format!("{base}/access/v1/evaluations"),
@@ -64,6 +65,11 @@ pub(super) async fn configuration(State(entrance): State<Entrance>, headers: Hea
         "search_resource_endpoint": format!("{base}/access/v1/search/resource"),
         "search_action_endpoint": format!("{base}/access/v1/search/action"),
     });
+    if let (Some(references), Some(members)) = (&entrance.edge.references, metadata.as_object_mut()) {
+        members.insert("access_request_endpoint".to_owned(), references.endpoint().into());
+        members.insert("jwks_uri".to_owned(), format!("{base}/access/v1/jwks").into());
+        members.insert("capabilities".to_owned(), json!(["urn:openid:authzen:capability:access-request"]));
+    }
     let cache = HeaderValue::from_static("public, max-age=300");
     let response = ([(header::CONTENT_TYPE, JSON), (header::CACHE_CONTROL, cache)], metadata.to_string());
     with_request_id(response.into_response(), &headers)
@@ -71,7 +77,8 @@ pub(super) async fn configuration(State(entrance): State<Entrance>, headers: Hea
 
 /// One decision on its way out.
 enum Answered {
-    Read(Decided),
+    /// With what is said beside it.
+    Read(Decided, Option<Box<str>>),
     Workflow(Judgement),
     /// An item of a batch that is not a question.
     Broken(Problem),
@@ -80,7 +87,7 @@ enum Answered {
 impl Answered {
     fn decision(&self) -> bool {
         match self {
-            Self::Read(decided) => decided.answer.allowed,
+            Self::Read(decided, _) => decided.answer.allowed,
             Self::Workflow(judgement) => judgement.allowed,
             Self::Broken(_) => false,
         }
@@ -88,11 +95,12 @@ impl Answered {
 
     fn write(&self, json: &mut String) {
         match self {
-            Self::Read(decided) => {
+            Self::Read(decided, aside) => {
                 json.push_str(if decided.answer.allowed { "{\"decision\":true" } else { "{\"decision\":false" });
                 json.push_str(",\"context\":{\"decision_id\":\"");
                 decided.id.push_to(json);
                 json.push_str("\",");
+                json.push_str(aside.as_deref().unwrap_or_default());
                 json.push_str(&decided.answer.context_tail);
                 json.push('}');
             }
@@ -241,24 +249,37 @@ impl Entrance {
         wire: &Evaluation<'_>,
     ) -> Result<(Answered, Option<Ticket>), Problem> {
         if is_about_data(wire) && self.is_known_to_ask(caller) {
-            return self.read(caller, headers, wire);
+            let brought = self.brought(wire)?;
+            let (decided, ticket) = self.read(caller, headers, wire)?;
+            if !self.has_aside(&decided, brought.as_ref()) {
+                return Ok((Answered::Read(decided, None), Some(ticket)));
+            }
+            return Box::pin(self.with_aside(caller, wire, decided, brought, ticket)).await;
         }
         // Boxed, so that the way of a read does not carry the room for it.
         Box::pin(self.answer_any(caller, headers, wire)).await
     }
 
     /// The same for a question about diagnostic data, of a caller who may ask it: nothing is waited for.
-    fn read(
-        &self,
-        caller: &Caller,
-        headers: &HeaderMap,
-        wire: &Evaluation<'_>,
-    ) -> Result<(Answered, Option<Ticket>), Problem> {
+    fn read(&self, caller: &Caller, headers: &HeaderMap, wire: &Evaluation<'_>) -> Result<(Decided, Ticket), Problem> {
         believe_nothing(wire.context.as_ref())?;
         let decided = self.edge.decisions.decide(&read_question(wire)?)?;
         let request_id = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
         let ticket = self.record(caller, request_id, &decided)?;
-        Ok((Answered::Read(decided), Some(ticket)))
+        Ok((decided, ticket))
+    }
+
+    /// A decision with what is said beside it.
+    async fn with_aside(
+        &self,
+        caller: &Caller,
+        wire: &Evaluation<'_>,
+        decided: Decided,
+        brought: Option<Brought>,
+        ticket: Ticket,
+    ) -> Result<(Answered, Option<Ticket>), Problem> {
+        let aside = self.aside(caller, wire, &read_question(wire)?, &decided, brought).await?;
+        Ok((Answered::Read(decided, aside), Some(ticket)))
     }
 
     async fn answer_any(
@@ -276,13 +297,15 @@ impl Entrance {
             return Ok((Answered::Workflow(judgement), None));
         }
         self.may_ask(caller, subject).await?;
-        self.read(caller, headers, wire)
+        let brought = self.brought(wire)?;
+        let (decided, ticket) = self.read(caller, headers, wire)?;
+        self.with_aside(caller, wire, decided, brought, ticket).await
     }
 
     /// Keeps a recorded answer for the next one who asks, and tells whether it may leave: an allow may while what it
     /// rests on is as it was, and is to be decided anew otherwise (G1).
     fn holds(&self, wire: &Evaluation<'_>, answer: &Answered) -> Result<bool, Problem> {
-        let Answered::Read(decided) = answer else { return Ok(true) };
+        let Answered::Read(decided, _) = answer else { return Ok(true) };
         if self.edge.decisions.plainly_holds(decided) {
             return Ok(true);
         }

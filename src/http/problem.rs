@@ -76,6 +76,27 @@ impl Problem {
         problem
     }
 
+    /// A problem of the AuthZEN Access Request and Approval Profile's own (section 11).
+    #[must_use]
+    pub fn of_access_request(status: StatusCode, code: &str, detail: impl Into<String>) -> Self {
+        let mut problem = Self::new(status, code, detail);
+        problem.0.kind = format!("urn:openid:authzen:access-request:error:{code}");
+        problem
+    }
+
+    /// There is nothing at this path.
+    #[must_use]
+    pub fn no_such_path() -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no_such_path", "there is nothing at this path")
+    }
+
+    /// The same, about this field.
+    #[must_use]
+    pub fn about(mut self, field: &str) -> Self {
+        self.0.field = Some(shortened(field.to_owned()));
+        self
+    }
+
     /// There is no such thing, or not for the caller: the same bytes for both (R19).
     #[must_use]
     pub fn not_found(noun: &str) -> Self {
@@ -263,6 +284,8 @@ impl Problem {
             Refusal::UnknownSupportRequest | Refusal::UnknownAccessRequest | Refusal::UnknownConsent => {
                 (StatusCode::NOT_FOUND, None, None)
             }
+            Refusal::TaskOver(present) => (StatusCode::CONFLICT, None, Some(present.as_str())),
+            Refusal::DenialExpired => (StatusCode::GONE, None, None),
             Refusal::NotAPerson => (StatusCode::FORBIDDEN, None, None),
             Refusal::NoCategory => (StatusCode::BAD_REQUEST, Some("categories"), None),
             Refusal::EndTimePassed => (StatusCode::BAD_REQUEST, Some("until"), None),
@@ -275,6 +298,7 @@ impl Problem {
             | Refusal::AccessRequestLive(_)
             | Refusal::TooManyAccessRequests
             | Refusal::AccessRequestEnded
+            | Refusal::DenialUsed
             | Refusal::Wider => (StatusCode::CONFLICT, None, None),
         };
         let mut problem = Self::new(status, refusal.code(), refusal.to_string());

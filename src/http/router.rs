@@ -20,7 +20,7 @@ use super::views::PageView;
 use super::{Edge, Entrance, Via};
 use super::{
     access_requests, audit_log, body, consents, evaluation, explanations, health, page, precise, rest, search,
-    support_requests, tenants,
+    support_requests, tasks, tenants,
 };
 use crate::identity::Caller;
 use crate::model::InvalidId;
@@ -45,6 +45,8 @@ pub(super) fn routes(entrance: Entrance) -> Router {
         .route("/access/v1/search/action", post(search::actions))
         .route("/.well-known/authzen-configuration", get(evaluation::configuration))
         .route("/.well-known/consentry-receipt-keys", get(consents::receipt_keys))
+        .route("/access/v1/jwks", get(tasks::keys))
+        .route("/access/v1/request-schema", get(tasks::schema))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz));
     let routes = match entrance.via {
@@ -52,10 +54,7 @@ pub(super) fn routes(entrance: Entrance) -> Router {
         Via::Tcp => decisions.merge(workflow()),
     };
     routes
-        .fallback(async |headers: HeaderMap| {
-            let problem = Problem::new(StatusCode::NOT_FOUND, "no_such_path", "there is nothing at this path");
-            with_request_id(problem.into_response(), &headers)
-        })
+        .fallback(async |headers: HeaderMap| with_request_id(Problem::no_such_path().into_response(), &headers))
         .method_not_allowed_fallback(async |headers: HeaderMap| {
             let detail = "this path takes another method";
             let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail);
@@ -76,6 +75,9 @@ pub(super) fn entrance(edge: Arc<Edge>, via: Via) -> Entrance {
 
 fn workflow() -> Router<Entrance> {
     Router::new()
+        .route("/access/v1/requests", post(tasks::submit))
+        .route("/access/v1/requests/{id}", get(tasks::status))
+        .route("/access/v1/requests/{id}/cancel", post(tasks::cancel).delete(tasks::cancel))
         .route("/v1/tenants/{id}", put(tenants::register))
         .route("/v1/support-requests", post(support_requests::open).get(support_requests::list))
         .route("/v1/support-requests/{id}", patch(support_requests::update).get(support_requests::show_one))

@@ -127,7 +127,7 @@ impl<'a> AccessRequestView<'a> {
 }
 
 /// A missing consent, named as a denial names it: the only consent is the resource tenant's.
-const fn missing(part: Part) -> &'static str {
+pub(super) const fn missing(part: Part) -> &'static str {
     match part {
         Part::SupportRequestTenant => Part::SupportRequestTenant.as_str(),
         Part::ResourceTenant | Part::Only => Part::ResourceTenant.as_str(),

@@ -9,7 +9,7 @@ use std::marker::PhantomData;
 
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::body;
@@ -22,9 +22,8 @@ pub(super) struct Entity<'a> {
     pub(super) kind: Cow<'a, str>,
     #[serde(borrow)]
     pub(super) id: Cow<'a, str>,
-    #[serde(default)]
-    #[expect(dead_code, reason = "checked to be an object, and not believed")]
-    properties: Option<Object>,
+    #[serde(default, borrow)]
+    pub(super) properties: Option<Properties<'a>>,
 }
 
 /// An action.
@@ -32,9 +31,8 @@ pub(super) struct Entity<'a> {
 pub(super) struct Action<'a> {
     #[serde(borrow)]
     pub(super) name: Cow<'a, str>,
-    #[serde(default)]
-    #[expect(dead_code, reason = "checked to be an object, and not believed")]
-    properties: Option<Object>,
+    #[serde(default, borrow)]
+    pub(super) properties: Option<Properties<'a>>,
 }
 
 /// The context of a question.
@@ -44,6 +42,9 @@ pub(super) struct Context<'a> {
     pub(super) support_request: Option<Cow<'a, str>>,
     #[serde(default, borrow)]
     pub(super) resource_tenant: Option<Cow<'a, str>>,
+    /// An approval that is brought along.
+    #[serde(default, borrow)]
+    pub(super) approval: Option<&'a RawValue>,
     #[serde(default, deserialize_with = "present")]
     now: bool,
     #[serde(default, rename = "supportRequest", deserialize_with = "present")]
@@ -177,6 +178,21 @@ pub(super) fn object_or_null<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
         }
     }
     deserializer.deserialize_option(ObjectOrNull(PhantomData))
+}
+
+/// `properties`: an object, as it came. Nobody believes what it says (G7).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Properties<'a>(pub(super) &'a RawValue);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Properties<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        if raw.get().starts_with('{') {
+            Ok(Self(raw))
+        } else {
+            Err(D::Error::custom("invalid type: expected an object"))
+        }
+    }
 }
 
 /// An object whose content does not matter.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessRequestId, Consent, ConsentId, ConsentStatus, Part, PersonId, SupportRequestId, TenantId, Timestamp,
+    AccessRequestId, Consent, ConsentId, ConsentStatus, Part, PersonId, SupportRequestId, Task, TenantId, Timestamp,
 };
 
 /// An access request with its one or two consents.
@@ -25,6 +25,9 @@ pub struct AccessRequest {
     pub resource_tenant_consent: Consent,
     /// The support request tenant's consent; none when the two tenants are the same (R7).
     pub support_request_tenant_consent: Option<Consent>,
+    /// What it is to whoever asked for it after a denial; none: nobody follows it as a task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Box<Task>>,
 }
 
 impl AccessRequest {

@@ -1,8 +1,9 @@
 //! The state machine of one case: a support request with its access requests (R3-R17).
 
 use super::{
-    AccessRequest, AccessRequestId, Command, Consent, ConsentChange, ConsentId, ConsentStatus, Event, NewAccessRequest,
-    NewSupportRequest, Part, PersonId, Refusal, SupportRequest, TenantId, Timestamp,
+    AccessRequest, AccessRequestId, Command, Consent, ConsentChange, ConsentId, ConsentStatus, Denial, Event,
+    NewAccessRequest, NewSupportRequest, Part, PersonId, Refusal, SupportRequest, Task, TaskStatus, TenantId,
+    Timestamp,
 };
 
 /// How many access requests one support request may have, ended ones included: a case is read and decided as a whole, and
@@ -79,6 +80,7 @@ pub fn decide(case: Option<&Case>, command: &Command, by: &Actor, at: Timestamp)
         Command::Reopen => case.reopen()?,
         Command::CreateAccessRequest(new) => case.create_access_request(new, by, at)?,
         Command::CancelAccessRequest(id) => case.cancel_access_request(id, at)?,
+        Command::CancelTask(id) => case.cancel_task(id, at)?,
         Command::ApproveConsent(id, scope) => {
             case.change_consent(id, by, |consent, by| consent.approve(by, *scope, at))?
         }
@@ -86,6 +88,7 @@ pub fn decide(case: Option<&Case>, command: &Command, by: &Actor, at: Timestamp)
         Command::NarrowConsent(id, to) => case.change_consent(id, by, |consent, by| consent.narrow(by, *to, at))?,
         Command::RevokeConsent(id) => case.change_consent(id, by, |consent, by| consent.revoke(by, at))?,
     };
+    case.settle_tasks(&events, at);
     Ok(Outcome { case, events })
 }
 
@@ -185,6 +188,9 @@ impl Case {
         if self.access_requests.len() >= MAX_ACCESS_REQUESTS {
             return Err(Refusal::TooManyAccessRequests);
         }
+        if let Some(denial) = &new.denial {
+            self.may_follow(denial, at)?;
+        }
         let for_same_tenant = |request: &&mut AccessRequest| request.resource_tenant == new.resource_tenant;
         let mut events = Vec::new();
         for earlier in self.access_requests.iter_mut().filter(for_same_tenant) {
@@ -218,6 +224,7 @@ impl Case {
                     Part::SupportRequestTenant,
                 )
             }),
+            task: new.denial.clone().map(Task::after).map(Box::new),
         });
         events.push(Event::AccessRequestCreated(new.id.clone()));
         Ok(events)
@@ -229,6 +236,44 @@ impl Case {
         let mut events = Vec::new();
         end_consents(request, at, &mut events);
         if events.is_empty() { Err(Refusal::AccessRequestEnded) } else { Ok(events) }
+    }
+
+    /// Withdraws what is asked for, and not what was given.
+    fn cancel_task(&mut self, id: &AccessRequestId, at: Timestamp) -> Result<Vec<Event>, Refusal> {
+        let task = self.access_request(id).and_then(|request| request.task_status(at));
+        match task.ok_or(Refusal::UnknownAccessRequest)? {
+            TaskStatus::Pending => self.cancel_access_request(id, at),
+            over @ (TaskStatus::Approved | TaskStatus::Denied | TaskStatus::Expired | TaskStatus::Cancelled) => {
+                Err(Refusal::TaskOver(over))
+            }
+        }
+    }
+
+    /// A denial leads to one access request, and soon or not at all.
+    fn may_follow(&self, denial: &Denial, at: Timestamp) -> Result<(), Refusal> {
+        let mut tasks = self.access_requests.iter().filter_map(|request| request.task.as_deref());
+        if tasks.any(|task| task.denial.evaluation == denial.evaluation) {
+            return Err(Refusal::DenialUsed);
+        }
+        if denial.expires_at < at { Err(Refusal::DenialExpired) } else { Ok(()) }
+    }
+
+    /// What happened to a consent may be the end of its access request's task.
+    fn settle_tasks(&mut self, events: &[Event], at: Timestamp) {
+        let touched = |id: &AccessRequestId| {
+            events.iter().any(|event| match event {
+                Event::ConsentChanged { access_request, .. } => access_request == id,
+                Event::SupportRequestOpened
+                | Event::SupportRequestUpdated
+                | Event::Assigned
+                | Event::SupportRequestClosed
+                | Event::SupportRequestReopened
+                | Event::AccessRequestCreated(_) => false,
+            })
+        };
+        for request in self.access_requests.iter_mut().filter(|request| touched(&request.id)) {
+            request.settle_task(at);
+        }
     }
 
     fn change_consent(

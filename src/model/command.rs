@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessRequestId, CategorySet, Consent, ConsentId, ConsentStatus, PersonId, Scope, SubmittedIn, SupportRequestId,
-    TenantId, Timestamp,
+    AccessRequestId, CategorySet, Consent, ConsentId, ConsentStatus, Denial, PersonId, Scope, SubmittedIn,
+    SupportRequestId, TaskStatus, TenantId, Timestamp,
 };
 
 /// A new support request, as the ticketing system announces it.
@@ -39,6 +39,8 @@ pub struct NewAccessRequest {
     pub resource_tenant: TenantId,
     /// Why.
     pub reason: String,
+    /// The denial after which it is asked for, where it is followed as a task.
+    pub denial: Option<Denial>,
 }
 
 /// A wish to change a case. Who may wish what is the policies' business and has been settled before.
@@ -63,6 +65,8 @@ pub enum Command {
     CreateAccessRequest(NewAccessRequest),
     /// The engineer withdraws an access request.
     CancelAccessRequest(AccessRequestId),
+    /// The engineer withdraws an access request that is still a pending task: what was approved stays.
+    CancelTask(AccessRequestId),
     /// An administrator approves their tenant's consent, within this scope (R9, R11).
     ApproveConsent(ConsentId, Scope),
     /// An administrator rejects their tenant's consent (R12).
@@ -158,6 +162,15 @@ pub enum Refusal {
     /// The access request has ended.
     #[error("the access request has ended")]
     AccessRequestEnded,
+    /// The task has ended: there is nothing left to withdraw.
+    #[error("the task is over: it is {}", .0.as_str())]
+    TaskOver(TaskStatus),
+    /// An access request was created after this denial before.
+    #[error("an access request was created after this denial before")]
+    DenialUsed,
+    /// The denial is too old.
+    #[error("the denial has expired: ask for a decision again")]
+    DenialExpired,
     /// Only a pending consent can be decided; somebody was first (R15).
     #[error("the consent is no longer pending")]
     NotPending(ConsentStatus),
@@ -190,6 +203,9 @@ impl Refusal {
             Self::UnknownAccessRequest => "access_request_unknown",
             Self::UnknownConsent => "consent_unknown",
             Self::AccessRequestEnded => "access_request_ended",
+            Self::TaskOver(_) => "invalid_task_state",
+            Self::DenialUsed => "denial_used",
+            Self::DenialExpired => "expired_denial",
             Self::NotPending(_) => "consent_not_pending",
             Self::NotApproved(_) => "consent_not_approved",
             Self::NoCategory => "no_category",

@@ -84,6 +84,12 @@ impl AccessFacts {
         self.support_request_tenant.iter().chain(std::iter::once(&self.resource_tenant_consent))
     }
 
+    /// Whether it grants, or can still come to grant, anything (R10).
+    #[must_use]
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.consents().all(|consent| !consent.status.is_final() && !consent.is_expired(now))
+    }
+
     /// The next moment at which one of its consents expires: until then the same facts give the same answer (G2).
     #[must_use]
     pub fn unchanged_until(&self, now: Timestamp) -> Timestamp {

@@ -263,6 +263,7 @@ fn a_case_has_two_hundred_access_requests_and_no_more() {
             support_request_tenant_consent: format!("co-{number}-0").parse().unwrap(),
             resource_tenant: history::tenant(number),
             reason: "why".to_owned(),
+            denial: None,
         };
         let by = Actor::Person(history::engineer(0));
         case = decide(Some(&case), &Command::CreateAccessRequest(new), &by, at)?.case;

@@ -101,6 +101,7 @@ fn a_policy_that_fails_denies_even_where_another_permits() {
         reason: String::new(),
         created_at: Timestamp::from_millis(0),
         resource_tenant_consent: consent.clone(),
+        task: None,
         support_request_tenant_consent: None,
     };
     let support_request = SupportRequest {

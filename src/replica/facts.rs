@@ -339,6 +339,7 @@ mod tests {
             reason: String::new(),
             created_at: Timestamp::from_millis(0),
             resource_tenant_consent: Consent::pending("co-1".parse().unwrap(), opened.tenant.clone(), Part::Only),
+            task: None,
             support_request_tenant_consent: None,
         };
         let revision = || replica.case(&opened.id).map(|case| case.revision);

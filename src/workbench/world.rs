@@ -199,6 +199,7 @@ fn access_request_of(
         reason: "as the test says".to_owned(),
         created_at: entry.created_at.map_or(now, |at| at.0),
         resource_tenant_consent: consent_of(entry.resource_tenant_consent, entry.resource_tenant, part),
+        task: None,
         support_request_tenant_consent: other
             .map(|consent| consent_of(consent, support_request.tenant.clone(), Part::SupportRequestTenant)),
     })

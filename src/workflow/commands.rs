@@ -6,7 +6,7 @@ use super::change::{ATTEMPTS, Answered, Change, Once, Render, Rendered, remember
 use super::error::WorkflowError;
 use crate::identity::Caller;
 use crate::model::{
-    AccessRequestId, Case, Command, ConsentId, Narrowing, NewAccessRequest, NewSupportRequest, PersonId, Scope,
+    AccessRequestId, Case, Command, ConsentId, Denial, Narrowing, NewAccessRequest, NewSupportRequest, PersonId, Scope,
     SupportRequestId, Tenant, TenantId,
 };
 use crate::policy::{Circumstances, EndpointName, Resource, WorkflowAction};
@@ -48,6 +48,8 @@ pub struct NewRequest {
     pub resource_tenant: TenantId,
     /// Why.
     pub reason: String,
+    /// After which denial, where it is to be followed as a task.
+    pub denial: Option<Denial>,
 }
 
 /// What an administrator does with their tenant's consent.
@@ -73,6 +75,8 @@ pub(super) enum Wish<'a> {
     Create(&'a SupportRequestId, &'a NewAccessRequest),
     /// To withdraw an access request.
     Cancel(&'a AccessRequestId),
+    /// To withdraw an access request while it is a pending task.
+    CancelTask(&'a AccessRequestId),
     /// To decide on a consent.
     Decide(&'a ConsentId, ConsentCommand),
 }
@@ -194,6 +198,7 @@ impl Workflow {
             support_request_tenant_consent: new_id("co", ConsentId::new)?,
             resource_tenant: new.resource_tenant.clone(),
             reason: new.reason.clone(),
+            denial: new.denial.clone(),
         };
         let case = CaseRef::SupportRequest(new.support_request.clone());
         self.change(Change {
@@ -222,6 +227,21 @@ impl Workflow {
         self.change(Change { case, caller, wish: Wish::Cancel(id), if_match: None, once, render }).await
     }
 
+    /// Withdraws an access request that is still a pending task.
+    ///
+    /// # Errors
+    /// [`WorkflowError`]; [`Refusal::TaskOver`](crate::model::Refusal::TaskOver) when it is over.
+    pub async fn cancel_task(
+        &self,
+        caller: &Caller,
+        id: &AccessRequestId,
+        once: Option<&Once>,
+        render: Render<'_>,
+    ) -> Result<Answered, WorkflowError> {
+        let case = CaseRef::AccessRequest(id.clone());
+        self.change(Change { case, caller, wish: Wish::CancelTask(id), if_match: None, once, render }).await
+    }
+
     /// Decides on a consent, or takes away what it gave (R9, R11-R13).
     ///
     /// # Errors
@@ -248,7 +268,7 @@ impl Workflow {
                 let action = WorkflowAction::ManageSupportRequests;
                 self.judge.require(caller, action, endpoint, Circumstances::Nothing).await.map(drop)
             }
-            Wish::Create(..) | Wish::Cancel(_) | Wish::Decide(..) => Ok(()),
+            Wish::Create(..) | Wish::Cancel(_) | Wish::CancelTask(_) | Wish::Decide(..) => Ok(()),
         }
     }
 
@@ -263,7 +283,8 @@ impl Workflow {
             Wish::Open(new) => self.judged_opening(new).await,
             Wish::Change(command) => judged_ticketing(case, command),
             Wish::Create(under, new) => self.judged_creation(caller, case, under, new).await,
-            Wish::Cancel(id) => self.judged_cancellation(caller, case, id).await,
+            Wish::Cancel(id) => self.judged_cancellation(caller, case, id, Command::CancelAccessRequest).await,
+            Wish::CancelTask(id) => self.judged_cancellation(caller, case, id, Command::CancelTask).await,
             Wish::Decide(id, command) => self.judged_decision(caller, case, id, command).await,
         }
     }
@@ -300,6 +321,7 @@ impl Workflow {
         caller: &Caller,
         case: Option<&Case>,
         id: &AccessRequestId,
+        command: impl FnOnce(AccessRequestId) -> Command,
     ) -> Result<Judged, WorkflowError> {
         let Some((case, request)) = case.and_then(|case| Some((case, case.access_request(id)?))) else {
             return Err(self.absent(caller, &ACCESS_REQUEST, id.as_str()).await);
@@ -307,7 +329,7 @@ impl Workflow {
         let resource = Resource::AccessRequest(request, &case.support_request);
         self.visible(caller, &ACCESS_REQUEST, resource).await?;
         self.judge.require(caller, WorkflowAction::CancelAccessRequest, resource, Circumstances::Nothing).await?;
-        Ok(Judged { command: Command::CancelAccessRequest(id.clone()), version: 0, decided: None })
+        Ok(Judged { command: command(id.clone()), version: 0, decided: None })
     }
 
     async fn judged_decision(

@@ -291,5 +291,6 @@ fn placeholder(tenant: &TenantId) -> Result<NewAccessRequest, crate::model::Inva
         support_request_tenant_consent: ConsentId::new("thought-of-2")?,
         resource_tenant: tenant.clone(),
         reason: String::new(),
+        denial: None,
     })
 }

@@ -140,6 +140,14 @@ impl Workflow {
         })
     }
 
+    /// Whether a tenant is registered: only then can anybody approve access to its data (R10).
+    ///
+    /// # Errors
+    /// [`WorkflowError::Unavailable`].
+    pub async fn is_registered(&self, tenant: &TenantId) -> Result<bool, WorkflowError> {
+        Ok(self.store.tenant(tenant.clone()).await?.is_some())
+    }
+
     /// One support request, for its engineer or the ticketing system.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Each room with the rooms it may use. `model` knows nobody.
-const ARROWS: [(&str, &[&str]); 19] = [
+const ARROWS: [(&str, &[&str]); 20] = [
     ("model", &[]),
     ("signing", &[]),
     ("clock", &["model"]),
@@ -14,6 +14,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
     ("mapping", &["model"]),
     ("policy", &["model", "signing"]),
     ("receipt", &["model", "signing"]),
+    ("reference", &["model", "signing"]),
     ("store", &["model"]),
     ("replica", &["model", "store"]),
     ("outbox", &["audit", "clock", "model", "signing", "store"]),
@@ -24,7 +25,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
     (
         "http",
         &[
-            "audit", "clock", "config", "decision", "identity", "mapping", "model", "outbox", "policy", "receipt",
+            "audit", "clock", "config", "decision", "identity", "mapping", "model", "outbox", "policy", "reference",
             "replica", "signing", "store", "workflow",
         ],
     ),
@@ -32,7 +33,7 @@ const ARROWS: [(&str, &[&str]); 19] = [
         "app",
         &[
             "audit", "clock", "config", "decision", "http", "identity", "mapping", "model", "outbox", "policy",
-            "replica", "signing", "store", "trail", "workflow",
+            "reference", "replica", "signing", "store", "trail", "workflow",
         ],
     ),
     (

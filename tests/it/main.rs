@@ -13,6 +13,7 @@
     missing_docs
 )]
 
+mod access_request_profile;
 mod architecture;
 mod audit_trail;
 mod authzen;

@@ -1,6 +1,7 @@
 //! Receipts of approvals: signed statements that their own tenant can verify without us, and that records of reads name.
 
-use consentry::receipt::{Approval, open, read_keys};
+use consentry::receipt::{Approval, open};
+use consentry::signing::jwks::read_keys;
 use consentry::signing::{SigningKey, TrustedKeys};
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -14,7 +14,8 @@ use crate::app::App;
 use crate::audit::DecisionLogSettings;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{
-    Config, DecisionSettings, Mode, PolicySettings, ReceiptSettings, ServerSettings, StoreSettings, TelemetrySettings,
+    AccessRequestSettings, Config, DecisionSettings, Mode, PolicySettings, ReceiptSettings, ServerSettings,
+    StoreSettings, TelemetrySettings,
 };
 use crate::identity::development::{DevelopmentClaims, DevelopmentKey};
 use crate::identity::{IdentitySettings, IssuerSettings, SigningAlgorithm};
@@ -110,6 +111,7 @@ fn settings(folder: &Path, key_set: &Path, listen: SocketAddr) -> anyhow::Result
         },
         tenants: Vec::new(),
         receipts: ReceiptSettings::default(),
+        access_requests: AccessRequestSettings::default(),
         webhooks: WebhookSettings::default(),
         telemetry: TelemetrySettings::default(),
     })

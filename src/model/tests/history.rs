@@ -143,6 +143,7 @@ fn asked(number: usize, resource: usize) -> NewAccessRequest {
         support_request_tenant_consent: consent("support-request"),
         resource_tenant: tenant(resource),
         reason: "why".to_owned(),
+        denial: None,
     }
 }
 

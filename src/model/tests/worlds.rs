@@ -45,7 +45,8 @@ fn decides_on(case: &Case, command: &Command) -> Option<Part> {
         | Command::Close
         | Command::Reopen
         | Command::CreateAccessRequest(_)
-        | Command::CancelAccessRequest(_) => None,
+        | Command::CancelAccessRequest(_)
+        | Command::CancelTask(_) => None,
     }
 }
 

@@ -136,6 +136,7 @@ impl Facts {
             reason: String::new(),
             created_at: Timestamp::from_millis(0),
             resource_tenant_consent: consent.clone(),
+            task: None,
             support_request_tenant_consent: None,
         };
         let (vendor, stray) = (!rarely(rng), access_facts(rng));

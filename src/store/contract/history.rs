@@ -89,6 +89,7 @@ pub(in crate::store) fn ask_command(n: usize, resource_tenant: usize) -> Command
         support_request_tenant_consent: ConsentId::new(&format!("sc-{n}")).unwrap(),
         resource_tenant: tenant_id(resource_tenant),
         reason: "compare the sign-in logs".to_owned(),
+        denial: None,
     })
 }
 

@@ -437,6 +437,7 @@ fn request(by: &str, case: &SupportRequest) -> AccessRequest {
             "fabrikam".parse().unwrap(),
             Part::ResourceTenant,
         ),
+        task: None,
         support_request_tenant_consent: None,
     }
 }

@@ -3,7 +3,7 @@
 use http::Method;
 
 /// The routes that observers walk through. A route that is not listed here fails `every_route_is_observed`.
-pub const KNOWN: [&str; 28] = [
+pub const KNOWN: [&str; 33] = [
     "/access/v1/evaluation",
     "/access/v1/evaluations",
     "/access/v1/search/subject",
@@ -11,8 +11,13 @@ pub const KNOWN: [&str; 28] = [
     "/access/v1/search/action",
     "/.well-known/authzen-configuration",
     "/.well-known/consentry-receipt-keys",
+    "/access/v1/jwks",
+    "/access/v1/request-schema",
     "/healthz",
     "/readyz",
+    "/access/v1/requests",
+    "/access/v1/requests/{id}",
+    "/access/v1/requests/{id}/cancel",
     "/v1/tenants/{id}",
     "/v1/support-requests",
     "/v1/support-requests/{id}",

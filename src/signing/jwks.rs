@@ -1,13 +1,13 @@
-//! The keys of receipts as they are published: a JWK set (RFC 7517, RFC 8037), which can name several, so that a key can be
-//! changed and its receipts still be verified.
+//! Keys as they are published: a JWK set (RFC 7517, RFC 8037), which can name several, so that a key can be changed and what
+//! it signed still be verified.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use crate::signing::{TrustedKey, TrustedKeys};
+use super::{TrustedKey, TrustedKeys};
 
-/// A text holds no key that receipts can be verified with.
+/// A text holds no key that signatures can be verified with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("holds no Ed25519 key: neither PEM with a `PUBLIC KEY` nor a JWK set")]
 pub struct NoKeys;
