@@ -29,6 +29,7 @@ use crate::mapping::InvalidMapping;
 use crate::model::{Tenant, Timestamp};
 use crate::outbox::{HeadPosts, InvalidWebhooks, Outbox};
 use crate::policy::{LoadError, Policies};
+use crate::reference::REQUESTS;
 use crate::replica::{Replica, follow};
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Commit, CommitError, MemberId, Object, Precondition, Store, StoreError, Write};
@@ -141,7 +142,6 @@ impl App {
         for tenant in &config.tenants {
             register(&*store, tenant, &*clock).await?;
         }
-        let outbox = Arc::new(Outbox::start(&config.webhooks, Arc::clone(&store), &log, &clock).await?);
         let heads = config.decision_log.publish_url.as_deref().map(|url| HeadPosts::new(url, Arc::clone(&log)));
         let heads = heads.transpose()?.map(Arc::new);
         // Bound before anything is promised: an address in use must fail the start.
@@ -150,7 +150,11 @@ impl App {
         let metrics_address = listeners.metrics_addr()?;
         let ext_authz_address = listeners.ext_authz_addr()?;
 
-        let references = keys::of_references(&config.access_requests, &config.public_url(address))?;
+        let public_url = config.public_url(address);
+        let tasks = format!("{public_url}{REQUESTS}");
+        let outbox = Outbox::start(&config.webhooks, Arc::clone(&store), &log, &clock, &tasks).await?;
+        let outbox = Arc::new(outbox);
+        let references = keys::of_references(&config.access_requests, &public_url)?;
         let policies = Arc::new(Policies::new(bundle));
         let chronicle = Arc::new(Chronicle::new(
             Arc::clone(&log),
@@ -193,7 +197,7 @@ impl App {
             },
             room: Room::of(config.server.max_bodies_bytes),
             ext_authz: CheckCounts::default(),
-            public_url: config.public_url(address),
+            public_url,
             insecure_loopback: config.server.insecure_loopback,
         });
         wait_until_fresh(&replica).await;

@@ -5,6 +5,9 @@
 //! What does not: who may read a log, and anything on the way of a request. A webhook carries what the tenant's own lists
 //! show and nothing else (R19); it gives nobody any right.
 //!
+//! Whoever asked for access after a denial can be called back about the end of their task, at addresses that the operator has
+//! named.
+//!
 //! The way of a letter: the courier of an endpoint looks into the tenant's streams (`sources`) behind the places that it
 //! remembers, puts what is new into lanes (`lanes`), one for each support request, and delivers (`sender`) the first of
 //! each lane as a signed event (`event`, `signature`). Places and letters that wait are kept in the store; contents are
@@ -21,7 +24,9 @@ mod settings;
 mod signature;
 mod sources;
 mod status;
+mod tasks;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,15 +37,16 @@ use tokio::time::Instant;
 
 use self::courier::Courier;
 use self::sender::Sender;
-use self::sources::Sources;
+use self::sources::{OfTenant, Sources};
 use self::status::Desk;
+use self::tasks::Ends;
 use crate::audit::DecisionLog;
 use crate::clock::Clock;
 use crate::store::{Letter, LetterId, Store, StoreError};
 
 pub use heads::HeadPosts;
 pub(crate) use settings::address_problem;
-pub use settings::{EndpointSettings, InvalidWebhooks, WebhookSettings};
+pub use settings::{CallbackSettings, EndpointSettings, InvalidWebhooks, WebhookSettings};
 pub use status::EndpointStatus;
 
 /// How long a stop waits for couriers to keep what they know.
@@ -51,12 +57,14 @@ const STOP_PATIENCE: Duration = Duration::from_secs(5);
 pub struct Outbox {
     store: Arc<dyn Store>,
     desks: Vec<Desk>,
+    /// Addresses that may be called back, with the names of their endpoints.
+    callbacks: HashMap<String, String>,
     stop: watch::Sender<bool>,
     couriers: Mutex<Vec<JoinHandle<()>>>,
 }
 
 impl Outbox {
-    /// Starts a courier for each endpoint of the settings.
+    /// Starts a courier for each endpoint of the settings. Tasks have their ids behind the address `tasks`.
     ///
     /// # Errors
     /// [`InvalidWebhooks`] when a file with a secret cannot be used.
@@ -65,21 +73,31 @@ impl Outbox {
         store: Arc<dyn Store>,
         log: &Arc<DecisionLog>,
         clock: &Arc<dyn Clock>,
+        tasks: &str,
     ) -> Result<Self, InvalidWebhooks> {
         let (stop, stopped) = watch::channel(false);
         let mut desks = Vec::with_capacity(settings.endpoints.len());
         let mut couriers = Vec::with_capacity(settings.endpoints.len());
-        for endpoint in &settings.endpoints {
-            let sender = Sender::new(endpoint, settings)?;
-            let (desk, counter) = Desk::open(endpoint);
-            let sources = Sources::new(endpoint, Arc::clone(&store), Arc::clone(log));
-            let mut courier = Courier::new(settings, sources, sender, Arc::clone(clock), counter);
+        let of_tenants = settings.endpoints.iter().map(|endpoint| {
+            let sources = Sources::Tenant(OfTenant::new(endpoint, Arc::clone(&store), Arc::clone(log)));
+            (endpoint.destination(), endpoint.key(), Some(&endpoint.tenant), sources)
+        });
+        let of_tasks = settings.callbacks.iter().map(|callback| {
+            let sources = Sources::Tasks(Ends::new(callback, tasks, Arc::clone(&store)));
+            (callback.destination(), callback.key(), None, sources)
+        });
+        for (destination, key, tenant, sources) in of_tenants.chain(of_tasks) {
+            let sender = Sender::new(destination, settings)?;
+            let (desk, counter) = Desk::open(destination.name, key.clone(), tenant);
+            let mut courier = Courier::new(settings, key, sources, sender, Arc::clone(clock), counter);
             // Before anybody can change anything: what happens from now on is told.
             courier.begin().await;
             couriers.push(tokio::spawn(courier.run(stopped.clone())));
             desks.push(desk);
         }
-        Ok(Self { store, desks, stop, couriers: Mutex::new(couriers) })
+        let callbacks =
+            settings.callbacks.iter().map(|callback| (callback.url.clone(), callback.name.clone())).collect();
+        Ok(Self { store, desks, callbacks, stop, couriers: Mutex::new(couriers) })
     }
 
     /// How each endpoint is doing.
@@ -90,8 +108,8 @@ impl Outbox {
 
     /// The name of the callback endpoint at this address, where the operator has named one.
     #[must_use]
-    pub fn callback(&self, _url: &str) -> Option<&str> {
-        None
+    pub fn callback(&self, url: &str) -> Option<&str> {
+        self.callbacks.get(url).map(String::as_str)
     }
 
     /// How an endpoint is doing, as it changes.

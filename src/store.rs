@@ -251,6 +251,15 @@ pub struct NumberedAnnouncement {
     pub announcement: Announcement,
 }
 
+/// An access request whose task has ended, with its number among those that one endpoint is told of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NumberedTask {
+    /// 1, 2, 3 ... within the endpoint.
+    pub number: u64,
+    /// The access request as it is now.
+    pub access_request: AccessRequest,
+}
+
 /// Which entries of a tenant's audit log are wanted. All that is given must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ActivityFilter {
@@ -367,6 +376,15 @@ pub trait Store: Send + Sync + fmt::Debug {
         after: u64,
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<NumberedAnnouncement>, StoreError>>;
+
+    /// The access requests whose tasks have ended and whose callbacks go to this endpoint, with a number above `after`, in
+    /// the order in which they ended. Each is there once, from the commit on that ended its task.
+    fn task_ends_after(
+        &self,
+        endpoint: String,
+        after: u64,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<NumberedTask>, StoreError>>;
 
     /// What is kept of an endpoint's outbox; none: nothing was kept yet. Its dead letters are read by themselves.
     fn outbox(&self, endpoint: String) -> BoxFuture<'_, Result<Option<Outbox>, StoreError>>;

@@ -31,6 +31,8 @@ type Delivered = (String, LetterId, Result<(), Failure>);
 
 #[derive(Debug)]
 pub(super) struct Courier {
+    /// The name of the outbox in the store.
+    key: String,
     sources: Sources,
     sender: Sender,
     clock: Arc<dyn Clock>,
@@ -52,12 +54,14 @@ pub(super) struct Courier {
 impl Courier {
     pub(super) fn new(
         settings: &WebhookSettings,
+        key: String,
         sources: Sources,
         sender: Sender,
         clock: Arc<dyn Clock>,
         counter: Counter,
     ) -> Self {
         Self {
+            key,
             sources,
             sender,
             clock,
@@ -112,13 +116,13 @@ impl Courier {
     /// Goes on where the last process was, or begins here and now. Until that has worked, nothing is sent.
     pub(super) async fn begin(&mut self) {
         if let Err(error) = self.try_begin().await {
-            tracing::warn!(outbox = %self.sources.key, %error, "an outbox cannot be read yet");
+            tracing::warn!(outbox = %self.key, %error, "an outbox cannot be read yet");
         }
     }
 
     async fn try_begin(&mut self) -> Result<(), Unreadable> {
         let store = self.sources.store();
-        if let Some(outbox) = store.outbox(self.sources.key.clone()).await? {
+        if let Some(outbox) = store.outbox(self.key.clone()).await? {
             for letter in outbox.waiting {
                 self.lanes.restore(letter);
             }
@@ -127,7 +131,7 @@ impl Courier {
         } else {
             let places = self.sources.ends().await?;
             let change = self.lanes.change(&places);
-            store.keep_outbox(self.sources.key.clone(), change).await?;
+            store.keep_outbox(self.key.clone(), change).await?;
             self.places = places.clone();
             self.kept = Some(places);
         }
@@ -150,7 +154,7 @@ impl Courier {
                 }
                 Err(error) => {
                     // The store has trouble, which readiness shows.
-                    tracing::debug!(outbox = %self.sources.key, %error, "a stream cannot be read now");
+                    tracing::debug!(outbox = %self.key, %error, "a stream cannot be read now");
                     return;
                 }
             }
@@ -195,9 +199,9 @@ impl Courier {
                 let died = self.lanes.failed(&about, failure, self.clock.now());
                 let (stream, number) = (id.stream.as_str(), id.number);
                 if died {
-                    tracing::error!(outbox = %self.sources.key, stream, number, why, "a letter is given up");
+                    tracing::error!(outbox = %self.key, stream, number, why, "a letter is given up");
                 } else {
-                    tracing::info!(outbox = %self.sources.key, stream, number, why, "a letter was not delivered");
+                    tracing::info!(outbox = %self.key, stream, number, why, "a letter was not delivered");
                 }
                 self.counter.status.send_modify(|status| {
                     status.failed += 1;
@@ -215,7 +219,7 @@ impl Courier {
         self.keep().await;
         let mut after = None;
         while self.lanes.waiting() < MOST_WAITING {
-            let found = self.sources.store().dead_letters(self.sources.key.clone(), after, PORTION).await;
+            let found = self.sources.store().dead_letters(self.key.clone(), after, PORTION).await;
             let Ok(found) = found else { return };
             let Some(last) = found.last() else { break };
             after = Some(last.id);
@@ -238,14 +242,14 @@ impl Courier {
     async fn keep(&mut self) {
         self.kept_at = Some(Instant::now());
         let change = self.lanes.change(&self.places);
-        match self.sources.store().keep_outbox(self.sources.key.clone(), change).await {
+        match self.sources.store().keep_outbox(self.key.clone(), change).await {
             Ok(()) => {
                 self.lanes.kept();
                 self.kept = Some(self.places.clone());
                 self.changed = false;
             }
             Err(error) => {
-                tracing::warn!(outbox = %self.sources.key, %error, "an outbox cannot be kept: letters may be sent twice");
+                tracing::warn!(outbox = %self.key, %error, "an outbox cannot be kept: letters may be sent twice");
             }
         }
     }

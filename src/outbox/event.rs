@@ -1,11 +1,12 @@
-//! Events as they are sent: `CloudEvents` 1.0 in structured JSON mode. The same thing always makes the same bytes.
+//! Events as they are sent: `CloudEvents` 1.0 in structured JSON mode, and callbacks as the AuthZEN Access Request and Approval
+//! Profile has them. The same thing always makes the same bytes.
 
 use bytes::Bytes;
 use serde::Serialize;
 
 use super::entry::{ActivityEntry, AnnouncementEntry, ReadEntry};
 use crate::audit::ReadRecord;
-use crate::model::{TenantId, Timestamp};
+use crate::model::{TaskStatus, TenantId, Timestamp};
 use crate::store::{NumberedActivity, NumberedAnnouncement};
 
 /// An event: its id, by which receivers tell that they have it already, and its bytes.
@@ -55,6 +56,25 @@ impl Event {
         let id = format!("read-{}", read.decision_id);
         let data = ReadEntry::of(read);
         Self::new(id, "consentry.support_access.read", tenant, &read.support_request, &read.time, &data)
+    }
+
+    /// A task has ended (section 10 of the profile). A notification: the approval is fetched from the task, by whoever may.
+    pub(super) fn of_task(id: &str, status: TaskStatus, address: &str, state: Option<&str>) -> Self {
+        #[derive(Serialize)]
+        struct Callback<'a> {
+            #[serde(skip_serializing_if = "Option::is_none")]
+            state: Option<&'a str>,
+            task: Task<'a>,
+        }
+        #[derive(Serialize)]
+        struct Task<'a> {
+            id: &'a str,
+            status: &'static str,
+            status_endpoint: &'a str,
+        }
+        let callback = Callback { state, task: Task { id, status: status.as_str(), status_endpoint: address } };
+        // Strings: they serialise.
+        Self { id: format!("task-{id}"), body: serde_json::to_vec(&callback).unwrap_or_default().into() }
     }
 
     fn new<D: Serialize>(

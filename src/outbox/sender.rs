@@ -10,7 +10,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, ClientBuilder, RequestBuilder, Url, redirect};
 
 use super::event::Event;
-use super::settings::{EndpointSettings, InvalidWebhooks, WebhookSettings};
+use super::settings::{Destination, InvalidWebhooks, WebhookSettings};
 use super::signature::{Signer, read_key, read_secret};
 use crate::model::Timestamp;
 
@@ -41,6 +41,7 @@ pub(super) struct Sender {
     client: Client,
     url: Url,
     signer: Arc<Signer>,
+    content_type: &'static str,
 }
 
 impl fmt::Debug for Sender {
@@ -51,8 +52,8 @@ impl fmt::Debug for Sender {
 }
 
 impl Sender {
-    pub(super) fn new(endpoint: &EndpointSettings, settings: &WebhookSettings) -> Result<Self, InvalidWebhooks> {
-        let name = || endpoint.name.clone();
+    pub(super) fn new(endpoint: Destination<'_>, settings: &WebhookSettings) -> Result<Self, InvalidWebhooks> {
+        let name = || endpoint.name.to_owned();
         let named = |file: &Path, problem: String| InvalidWebhooks::Secret {
             name: name(),
             file: file.display().to_string(),
@@ -61,16 +62,17 @@ impl Sender {
         let secret = |file: &PathBuf| read_secret(file).map_err(|problem| named(file, problem));
         let secrets = endpoint.secret_files.iter().map(secret).collect::<Result<Vec<_>, _>>()?;
         let key = |file: &PathBuf| read_key(file).map_err(|problem| named(file, problem));
-        let key = endpoint.signing_key_file.as_ref().map(key).transpose()?;
+        let key = endpoint.signing_key_file.map(key).transpose()?;
         let not_made = |cause: String| InvalidWebhooks::Client { name: name(), cause };
-        let url = Url::parse(&endpoint.url).map_err(|error| not_made(error.to_string()))?;
+        let url = Url::parse(endpoint.url).map_err(|error| not_made(error.to_string()))?;
         let mut client = client(&url, settings.timeout());
         // Plain http is for loopback in development: settings see to that.
         if !settings.allow_private_addresses && url.scheme() == "https" {
             client = client.dns_resolver(PublicAddresses);
         }
         let client = client.build().map_err(|error| not_made(format!("{error:?}")))?;
-        Ok(Self { client, url, signer: Arc::new(Signer::new(secrets, key)) })
+        let (signer, content_type) = (Arc::new(Signer::new(secrets, key)), endpoint.content_type);
+        Ok(Self { client, url, signer, content_type })
     }
 
     /// Delivers an event: the endpoint has said 2xx and finished its answer.
@@ -79,7 +81,7 @@ impl Sender {
         let request = self
             .client
             .post(self.url.clone())
-            .header("content-type", "application/cloudevents+json; charset=utf-8")
+            .header("content-type", self.content_type)
             .header("webhook-id", &event.id)
             .header("webhook-timestamp", timestamp_s)
             .header("webhook-signature", self.signer.sign(&event.id, timestamp_s, &event.body))

@@ -59,6 +59,8 @@ pub struct WebhookSettings {
     pub allow_private_addresses: bool,
     /// Where to send whose events.
     pub endpoints: Vec<EndpointSettings>,
+    /// Where whoever asked for access after a denial may be called back.
+    pub callbacks: Vec<CallbackSettings>,
 }
 
 impl Default for WebhookSettings {
@@ -71,6 +73,7 @@ impl Default for WebhookSettings {
             dead_after_ms: 3 * 24 * 60 * 60 * 1_000,
             allow_private_addresses: false,
             endpoints: Vec::new(),
+            callbacks: Vec::new(),
         }
     }
 }
@@ -97,8 +100,34 @@ pub struct EndpointSettings {
     pub events: Vec<Stream>,
 }
 
+/// One endpoint that is called back when an access request's task ends. No other address is called back.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CallbackSettings {
+    /// What operators call it. Its outbox is kept under this name.
+    pub name: String,
+    /// Where it is: exactly as a submission names it.
+    pub url: String,
+    /// As those of [`EndpointSettings`].
+    #[serde(default)]
+    pub secret_files: Vec<PathBuf>,
+    /// As that of [`EndpointSettings`].
+    #[serde(default)]
+    pub signing_key_file: Option<PathBuf>,
+}
+
+/// Where something is sent, and how it is signed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Destination<'a> {
+    pub(super) name: &'a str,
+    pub(super) url: &'a str,
+    pub(super) secret_files: &'a [PathBuf],
+    pub(super) signing_key_file: Option<&'a PathBuf>,
+    pub(super) content_type: &'static str,
+}
+
 fn every_stream() -> Vec<Stream> {
-    Stream::ALL.to_vec()
+    Stream::OF_TENANTS.to_vec()
 }
 
 impl WebhookSettings {
@@ -131,8 +160,8 @@ impl WebhookSettings {
         if self.longest_retry_ms < self.first_retry_ms {
             return Err(("webhooks.longest_retry_ms", "must be at least `webhooks.first_retry_ms`".to_owned()));
         }
-        if self.endpoints.len() > MOST_ENDPOINTS {
-            return Err(("webhooks.endpoints", format!("are more than {MOST_ENDPOINTS}")));
+        if self.endpoints.len() + self.callbacks.len() > MOST_ENDPOINTS {
+            return Err(("webhooks.endpoints", format!("and `callbacks` are more than {MOST_ENDPOINTS}")));
         }
         let mut names = HashSet::new();
         for endpoint in &self.endpoints {
@@ -141,6 +170,16 @@ impl WebhookSettings {
             }
             if !names.insert(&endpoint.name) {
                 return Err(("webhooks.endpoints", format!("`{}` stands there twice", endpoint.name)));
+            }
+        }
+        let mut addresses = HashSet::new();
+        for callback in &self.callbacks {
+            if let Some(problem) = callback.destination().problem(self.allow_private_addresses, production) {
+                return Err(("webhooks.callbacks", format!("`{}` {problem}", callback.name)));
+            }
+            // Operators ask for an endpoint by its name, and submissions for a callback by its address.
+            if !names.insert(&callback.name) || !addresses.insert(&callback.url) {
+                return Err(("webhooks.callbacks", format!("`{}` or its `url` stands there twice", callback.name)));
             }
         }
         Ok(())
@@ -153,6 +192,42 @@ impl EndpointSettings {
         format!("{}/{}", self.tenant, self.name)
     }
 
+    pub(super) fn destination(&self) -> Destination<'_> {
+        Destination {
+            name: &self.name,
+            url: &self.url,
+            secret_files: &self.secret_files,
+            signing_key_file: self.signing_key_file.as_ref(),
+            content_type: "application/cloudevents+json; charset=utf-8",
+        }
+    }
+
+    fn problem(&self, private: bool, production: bool) -> Option<String> {
+        if self.events.is_empty() || self.events.contains(&Stream::Tasks) {
+            return Some("has no `events`, or such as no tenant has".to_owned());
+        }
+        self.destination().problem(private, production)
+    }
+}
+
+impl CallbackSettings {
+    /// The name of its outbox in the store: no tenant's name holds a space.
+    pub(super) fn key(&self) -> String {
+        format!("callback {}", self.name)
+    }
+
+    pub(super) fn destination(&self) -> Destination<'_> {
+        Destination {
+            name: &self.name,
+            url: &self.url,
+            secret_files: &self.secret_files,
+            signing_key_file: self.signing_key_file.as_ref(),
+            content_type: "application/json",
+        }
+    }
+}
+
+impl Destination<'_> {
     fn problem(&self, private: bool, production: bool) -> Option<String> {
         let named = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
         if self.name.is_empty() || self.name.len() > LONGEST_NAME || !self.name.bytes().all(named) {
@@ -161,10 +236,7 @@ impl EndpointSettings {
         if self.secret_files.len() > 4 || (self.secret_files.is_empty() && self.signing_key_file.is_none()) {
             return Some("needs one to four `secret_files`, or a `signing_key_file`".to_owned());
         }
-        if self.events.is_empty() {
-            return Some("has no `events`".to_owned());
-        }
-        address_problem(&self.url, private, production).map(|problem| format!("has `url` `{}`: {problem}", self.url))
+        address_problem(self.url, private, production).map(|problem| format!("has `url` `{}`: {problem}", self.url))
     }
 }
 

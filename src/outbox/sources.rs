@@ -1,9 +1,11 @@
-//! Where letters come from: a tenant's announcements and activities in the store, its reads in the decision log.
+//! Where letters come from: a tenant's announcements and activities in the store, its reads in the decision log; or tasks
+//! that end.
 
 use std::sync::Arc;
 
 use super::event::{Content, Event};
 use super::settings::EndpointSettings;
+use super::tasks::Ends;
 use crate::audit::{DecisionLog, LogError, Position, ReadRecord};
 use crate::model::{TenantId, Timestamp};
 use crate::store::{
@@ -27,29 +29,80 @@ pub(super) enum Unreadable {
     BrokeOff,
 }
 
+/// Where the letters of one endpoint come from.
+#[derive(Debug, Clone)]
+pub(super) enum Sources {
+    /// From a tenant's streams.
+    Tenant(OfTenant),
+    /// From tasks that end.
+    Tasks(Ends),
+}
+
+impl Sources {
+    pub(super) fn store(&self) -> &dyn Store {
+        match self {
+            Self::Tenant(tenant) => &*tenant.store,
+            Self::Tasks(ends) => ends.store(),
+        }
+    }
+
+    /// Where they end now: a new endpoint is told of what happens from now on.
+    pub(super) async fn ends(&self) -> Result<OutboxPlaces, Unreadable> {
+        match self {
+            Self::Tenant(tenant) => tenant.ends().await,
+            Self::Tasks(ends) => Ok(ends.last().await?),
+        }
+    }
+
+    /// What is new behind these places, at most so much of each stream, with the places behind it.
+    pub(super) async fn after(
+        &self,
+        places: &mut OutboxPlaces,
+        limit: usize,
+        with_reads: bool,
+    ) -> Result<Vec<(Stream, Content)>, Unreadable> {
+        match self {
+            Self::Tenant(tenant) => tenant.after(places, limit, with_reads).await,
+            Self::Tasks(ends) => Ok(ends.after(places, limit.min(PORTION)).await?),
+        }
+    }
+
+    /// Finds the place among the reads again, after a start.
+    pub(super) async fn find_place(&self, places: &mut OutboxPlaces) -> Result<(), Unreadable> {
+        match self {
+            Self::Tenant(tenant) => tenant.find_place(places).await,
+            Self::Tasks(_) => Ok(()),
+        }
+    }
+
+    /// The content of one letter; none: it is not there any more.
+    pub(super) async fn one(&self, id: LetterId) -> Result<Option<Content>, Unreadable> {
+        match self {
+            Self::Tenant(tenant) => tenant.one(id).await,
+            Self::Tasks(ends) => Ok(ends.one(id.number).await?),
+        }
+    }
+}
+
 /// The streams of one endpoint's tenant.
 #[derive(Debug, Clone)]
-pub(super) struct Sources {
+pub(super) struct OfTenant {
     tenant: TenantId,
     streams: Vec<Stream>,
     store: Arc<dyn Store>,
     log: Arc<DecisionLog>,
     /// The name of the endpoint's outbox.
-    pub(super) key: String,
+    key: String,
 }
 
-impl Sources {
+impl OfTenant {
     pub(super) fn new(endpoint: &EndpointSettings, store: Arc<dyn Store>, log: Arc<DecisionLog>) -> Self {
         let (tenant, streams) = (endpoint.tenant.clone(), endpoint.events.clone());
         Self { tenant, streams, store, log, key: endpoint.key() }
     }
 
-    pub(super) fn store(&self) -> &dyn Store {
-        &*self.store
-    }
-
-    /// Where the tenant's streams end now: a new endpoint is told of what happens from now on.
-    pub(super) async fn ends(&self) -> Result<OutboxPlaces, Unreadable> {
+    /// Where the tenant's streams end now.
+    async fn ends(&self) -> Result<OutboxPlaces, Unreadable> {
         let mut places = OutboxPlaces::default();
         // In this order, as in `after`: an activity that is left out has no announcement that is not.
         let newest = self.store.activities_of(self.tenant.clone(), ActivityFilter::default(), None, 1).await?;
@@ -68,7 +121,7 @@ impl Sources {
 
     /// What is new in the streams behind these places, at most so much of each, with the places behind it. Of what was
     /// committed before an activity that is taken, nothing is left out: announcements are looked at after activities.
-    pub(super) async fn after(
+    async fn after(
         &self,
         places: &mut OutboxPlaces,
         limit: usize,
@@ -119,7 +172,7 @@ impl Sources {
 
     /// Finds the place among the reads again, after a start: a power cut can have taken the log's last records, and the
     /// reads after it then have their numbers. Rather twice than never.
-    pub(super) async fn find_place(&self, places: &mut OutboxPlaces) -> Result<(), Unreadable> {
+    async fn find_place(&self, places: &mut OutboxPlaces) -> Result<(), Unreadable> {
         let Some(expected) = places.last_read.clone() else { return Ok(()) };
         let there = self.read_back(Some(places.reads.saturating_add(1)), 1).await?.pop();
         let is_there = |read: &ReadRecord| read.position.as_u64() == places.reads && read.decision_id == expected;
@@ -135,7 +188,7 @@ impl Sources {
     }
 
     /// The content of one letter; none: it is not there any more.
-    pub(super) async fn one(&self, id: LetterId) -> Result<Option<Content>, Unreadable> {
+    async fn one(&self, id: LetterId) -> Result<Option<Content>, Unreadable> {
         let before = id.number.saturating_sub(1);
         let found = match id.stream {
             Stream::Announcements => {
@@ -149,6 +202,7 @@ impl Sources {
                 let found = self.read_back(Some(id.number.saturating_add(1)), 1).await?;
                 found.first().map(|read| self.read(read))
             }
+            Stream::Tasks => None,
         };
         Ok(found.filter(|content| content.number == id.number))
     }

@@ -3,15 +3,16 @@
 use serde::Serialize;
 use tokio::sync::{mpsc, watch};
 
-use super::settings::EndpointSettings;
+use crate::model::TenantId;
 
 /// How an endpoint is doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct EndpointStatus {
     /// Its name.
     pub name: String,
-    /// Whose events it gets.
-    pub tenant: String,
+    /// Whose events it gets; none: those who asked for access after a denial are called back here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
     /// Letters that wait or are under way.
     pub waiting: usize,
     /// Letters delivered since the start.
@@ -44,10 +45,10 @@ pub(super) struct Counter {
 }
 
 impl Desk {
-    pub(super) fn open(endpoint: &EndpointSettings) -> (Self, Counter) {
+    pub(super) fn open(name: &str, key: String, tenant: Option<&TenantId>) -> (Self, Counter) {
         let (status, seen) = watch::channel(EndpointStatus {
-            name: endpoint.name.clone(),
-            tenant: endpoint.tenant.to_string(),
+            name: name.to_owned(),
+            tenant: tenant.map(ToString::to_string),
             waiting: 0,
             delivered: 0,
             failed: 0,
@@ -56,6 +57,6 @@ impl Desk {
             looks: 0,
         });
         let (wish, redrive) = mpsc::channel(1);
-        (Self { key: endpoint.key(), status: seen, redrive: wish }, Counter { status, redrive })
+        (Self { key, status: seen, redrive: wish }, Counter { status, redrive })
     }
 }

@@ -37,6 +37,7 @@ macro_rules! store_contract {
             announcements_are_part_of_their_commit
             an_outbox_is_as_it_was_kept
             dead_letters_are_listed_by_themselves
+            the_end_of_a_task_is_told_once_and_stays
         }
     };
     (@tests $open:expr; $($promise:ident)+) => {

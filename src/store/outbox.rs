@@ -16,11 +16,13 @@ pub enum Stream {
     Activities,
     /// The reads of the tenant's data (R22).
     Reads,
+    /// The ends of tasks whose callbacks go to this endpoint. No tenant's.
+    Tasks,
 }
 
 impl Stream {
-    /// Every stream.
-    pub const ALL: [Self; 3] = [Self::Announcements, Self::Activities, Self::Reads];
+    /// Every stream of a tenant.
+    pub const OF_TENANTS: [Self; 3] = [Self::Announcements, Self::Activities, Self::Reads];
 
     /// Its name in settings and in the store.
     #[must_use]
@@ -29,6 +31,7 @@ impl Stream {
             Self::Announcements => "announcements",
             Self::Activities => "activities",
             Self::Reads => "reads",
+            Self::Tasks => "tasks",
         }
     }
 }
@@ -74,6 +77,14 @@ pub struct OutboxPlaces {
     pub reads: u64,
     /// The decision id of that read. A power cut can take the log's last records; those after them get their numbers.
     pub last_read: Option<String>,
+    /// The last end of a task.
+    #[serde(default, skip_serializing_if = "is_none_yet")]
+    pub tasks: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+const fn is_none_yet(place: &u64) -> bool {
+    *place == 0
 }
 
 /// What is kept of an endpoint's outbox.

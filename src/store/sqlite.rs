@@ -33,9 +33,9 @@ use self::readers::{Readers, closed};
 use self::writer::{Request, Shared, WRITE_PATIENCE, Writer};
 use super::{
     ActivityFilter, BoxFuture, CaseRef, ChangeFeed, Commit, CommitError, Committed, Epoch, Key, Letter, LetterId,
-    ListPosition, ListedConsent, Member, MemberId, NumberedActivity, NumberedAnnouncement, Object, Outbox,
-    OutboxChange, RememberedAnswer, Renewal, Seq, SignedReceipt, Slot, SnapshotItem, Store, StoreError, StoredCase,
-    Term, Versioned, Write,
+    ListPosition, ListedConsent, Member, MemberId, NumberedActivity, NumberedAnnouncement, NumberedTask, Object,
+    Outbox, OutboxChange, RememberedAnswer, Renewal, Seq, SignedReceipt, Slot, SnapshotItem, Store, StoreError,
+    StoredCase, Term, Versioned, Write,
 };
 use crate::model::{AccessRequest, ConsentId, PersonId, SupportRequest, SupportRequestId, Tenant, TenantId, Timestamp};
 
@@ -389,6 +389,15 @@ impl Store for SqliteStore {
         limit: usize,
     ) -> BoxFuture<'_, Result<Vec<NumberedAnnouncement>, StoreError>> {
         Box::pin(self.readers.read(move |connection| outbox::announcements_after(connection, &tenant, after, limit)))
+    }
+
+    fn task_ends_after(
+        &self,
+        endpoint: String,
+        after: u64,
+        limit: usize,
+    ) -> BoxFuture<'_, Result<Vec<NumberedTask>, StoreError>> {
+        Box::pin(self.readers.read(move |connection| outbox::task_ends_after(connection, &endpoint, after, limit)))
     }
 
     fn outbox(&self, endpoint: String) -> BoxFuture<'_, Result<Option<Outbox>, StoreError>> {

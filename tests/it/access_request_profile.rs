@@ -2,6 +2,7 @@
 //! to a decision. The attacks that its section 15 lists are tests here.
 
 mod approvals;
+mod callbacks;
 mod denials;
 mod flow;
 mod submissions;

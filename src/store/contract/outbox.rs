@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::history::*;
-use crate::model::{AccessRequestId, Announcement, ConsentId, Part};
+use crate::model::{
+    AccessRequest, AccessRequestId, Announcement, Callback, Consent, ConsentId, Denial, Part, Task, TaskEnd, TaskStatus,
+};
 use crate::store::{
     ActivityFilter, Commit, CommitError, Key, Letter, LetterId, Object, Outbox, OutboxChange, OutboxPlaces, Seq, Store,
     Stream,
@@ -84,7 +86,7 @@ pub(in crate::store) async fn announcements_are_part_of_their_commit(store: Arc<
 pub(in crate::store) async fn an_outbox_is_as_it_was_kept(store: Arc<dyn Store>) {
     let keep = |endpoint: &str, change| store.keep_outbox(endpoint.to_owned(), change);
     assert_eq!(store.outbox("contoso/a".to_owned()).await.unwrap(), None);
-    let places = OutboxPlaces { announcements: 1, activities: 2, reads: 3, last_read: Some("id".to_owned()) };
+    let places = OutboxPlaces { announcements: 1, activities: 2, reads: 3, last_read: Some("id".to_owned()), tasks: 4 };
     let (one, two) = (letter(Stream::Reads, 9, false), letter(Stream::Activities, 10, false));
     let put = vec![two.clone(), one.clone()];
     keep("contoso/a", OutboxChange { places: places.clone(), put, done: Vec::new() }).await.unwrap();
@@ -127,4 +129,67 @@ pub(in crate::store) async fn dead_letters_are_listed_by_themselves(store: Arc<d
     assert_eq!(list(None, 9).await.unwrap().len(), 6);
     assert_eq!(store.outbox("contoso/a".to_owned()).await.unwrap().unwrap().waiting.len(), 2);
     assert_eq!(store.dead_letters("contoso/b".to_owned(), None, 9).await.unwrap(), []);
+}
+
+pub(in crate::store) async fn the_end_of_a_task_is_told_once_and_stays(store: Arc<dyn Store>) {
+    let ends = async |endpoint: &str, after: u64| {
+        let found = store.task_ends_after(endpoint.to_owned(), after, 9).await.unwrap();
+        found.into_iter().map(|ended| (ended.number, ended.access_request)).collect::<Vec<_>>()
+    };
+    let asked = |n: usize, endpoint: Option<&str>, status: Option<TaskStatus>| {
+        let callback = endpoint.map(|endpoint| Callback {
+            endpoint: endpoint.to_owned(),
+            state: None,
+            events: vec![TaskStatus::Approved, TaskStatus::Denied],
+        });
+        let denial = Denial {
+            evaluation: n.to_string(),
+            expires_at: at(n),
+            told: "program vendor/tooling".to_owned(),
+            action: "read".to_owned(),
+            resource: "t/signInLogs".to_owned(),
+            wanted_until: None,
+            callback,
+        };
+        let ended = status.map(|status| TaskEnd { status, at: at(n) });
+        let consent = ConsentId::new(&format!("co-{n}")).unwrap();
+        AccessRequest {
+            id: AccessRequestId::new(&format!("ar-{n}")).unwrap(),
+            support_request: support_request_id(1),
+            resource_tenant: tenant_id(1),
+            requested_by: engineer(1),
+            reason: "to see why".to_owned(),
+            created_at: at(n),
+            resource_tenant_consent: Consent::pending(consent, tenant_id(1), Part::Only),
+            support_request_tenant_consent: None,
+            task: Some(Box::new(Task { denial, ended })),
+        }
+    };
+    let write = async |txn: &str, request: &AccessRequest| {
+        store.commit(commit(txn, [Object::AccessRequest(request.clone())])).await.unwrap();
+    };
+    let (one, two) =
+        (asked(1, Some("pep"), Some(TaskStatus::Approved)), asked(2, Some("pep"), Some(TaskStatus::Denied)));
+    for (n, request) in [
+        asked(1, Some("pep"), None),
+        asked(3, Some("pep"), Some(TaskStatus::Cancelled)),
+        asked(4, None, Some(TaskStatus::Approved)),
+        asked(5, Some("other"), Some(TaskStatus::Approved)),
+        two.clone(),
+        one.clone(),
+        two.clone(),
+    ]
+    .iter()
+    .enumerate()
+    {
+        write(&format!("txn-{n}"), request).await;
+    }
+    assert_eq!(ends("pep", 0).await, [(1, two), (2, one.clone())], "in the order in which they ended");
+    assert_eq!(ends("pep", 1).await, [(2, one.clone())]);
+    assert_eq!((ends("pep", 2).await, ends("none", 0).await), (Vec::new(), Vec::new()));
+    assert_eq!(ends("other", 0).await.len(), 1);
+    // What it shows is the access request as it is now, under the same number.
+    let later = AccessRequest { reason: "later".to_owned(), ..one };
+    write("later", &later).await;
+    assert_eq!(ends("pep", 1).await, [(2, later)]);
 }

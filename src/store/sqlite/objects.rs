@@ -157,7 +157,24 @@ fn write_access_request(connection: &Connection, seq: Seq, request: &AccessReque
             )?
             .execute(row)?;
     }
+    index_task_end(connection, request)?;
     request.consents().try_for_each(|consent| index_consent(connection, request, consent))
+}
+
+/// Whoever wished it is called back once, whatever becomes of the access request later.
+fn index_task_end(connection: &Connection, request: &AccessRequest) -> Result<(), Trouble> {
+    let Some(task) = &request.task else { return Ok(()) };
+    let (Some(end), Some(callback)) = (task.ended, &task.denial.callback) else { return Ok(()) };
+    if !callback.events.contains(&end.status) {
+        return Ok(());
+    }
+    connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO task_end (endpoint, number, access_request)
+             VALUES (?1, (SELECT coalesce(max(number), 0) + 1 FROM task_end WHERE endpoint = ?1), ?2)",
+        )?
+        .execute(params![callback.endpoint, request.id.as_str()])?;
+    Ok(())
 }
 
 fn index_consent(connection: &Connection, request: &AccessRequest, consent: &Consent) -> Result<(), Trouble> {

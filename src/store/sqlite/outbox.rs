@@ -7,7 +7,9 @@ use serde::de::DeserializeOwned;
 use super::error::Trouble;
 use super::objects::{decode, encode};
 use crate::model::TenantId;
-use crate::store::{Letter, LetterId, NumberedActivity, NumberedAnnouncement, Outbox, OutboxChange, OutboxPlaces};
+use crate::store::{
+    Letter, LetterId, NumberedActivity, NumberedAnnouncement, NumberedTask, Outbox, OutboxChange, OutboxPlaces,
+};
 
 pub(super) fn activities_after(
     connection: &Connection,
@@ -46,6 +48,28 @@ fn numbered<T: DeserializeOwned>(
         let number: i64 = row.get(0)?;
         let number = u64::try_from(number).map_err(|error| Trouble::torn(format_args!("{kind}/{tenant}"), &error))?;
         found.push((number, decode(row.get_ref(1)?, format_args!("{kind}/{tenant}/{number}"))?));
+    }
+    Ok(found)
+}
+
+pub(super) fn task_ends_after(
+    connection: &Connection,
+    endpoint: &str,
+    after: u64,
+    limit: usize,
+) -> Result<Vec<NumberedTask>, Trouble> {
+    let mut statement = connection.prepare_cached(
+        "SELECT t.number, t.access_request, a.body FROM task_end t LEFT JOIN access_request a ON a.id = t.access_request
+         WHERE t.endpoint = ?1 AND t.number > ?2 ORDER BY t.number LIMIT ?3",
+    )?;
+    let mut rows = statement.query(params![endpoint, sql_number(after), sql_number(limit)])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let number: i64 = row.get(0)?;
+        let number =
+            u64::try_from(number).map_err(|error| Trouble::torn(format_args!("task-end/{endpoint}"), &error))?;
+        let access_request = decode(row.get_ref(2)?, format_args!("access-request/{}", row.get_ref(1)?.as_str()?))?;
+        found.push(NumberedTask { number, access_request });
     }
     Ok(found)
 }

@@ -11,7 +11,7 @@ const APPLICATION_ID: u32 = 0x436f_6e73;
 
 /// The steps from an empty file to the newest schema. Step n leads to version n. Steps that were released never change;
 /// a new version is a new step at the end.
-pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3];
+pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4];
 
 /// Bodies are the model's types as JSON; the columns beside them are what lists are found and ordered by. `seq` is the
 /// commit that wrote the row last, and so the object's revision.
@@ -80,6 +80,14 @@ const VERSION_2: &str = "
 /// Receipts of approvals.
 const VERSION_3: &str = "
     CREATE TABLE receipt (consent TEXT PRIMARY KEY, seq INTEGER NOT NULL, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
+";
+
+/// Ends of tasks that somebody is to be called back about: an index over the tasks inside the access requests' bodies.
+const VERSION_4: &str = "
+    CREATE TABLE task_end (
+        endpoint TEXT NOT NULL, number INTEGER NOT NULL, access_request TEXT NOT NULL UNIQUE,
+        PRIMARY KEY (endpoint, number)
+    ) STRICT, WITHOUT ROWID;
 ";
 
 /// Which schema version the file has; 0 when it is empty. Reads only: a file that is not ours stays as it is.

@@ -82,6 +82,7 @@ struct Inside {
     /// By which every delivery must be signed, too.
     key: Option<TrustedKey>,
     strays: usize,
+    content_type: &'static str,
 }
 
 /// An endpoint that listens.
@@ -97,7 +98,14 @@ impl Receiver {
         let folder = TempDir::new().unwrap();
         let secret: Vec<u8> = (0..32).map(|_| fastrand::u8(..)).collect();
         std::fs::write(folder.path().join("secret"), format!("whsec_{}\n", STANDARD.encode(&secret))).unwrap();
-        let inside = Inside { got: Vec::new(), choice: Box::new(|_| Manner::Takes), secret, key: None, strays: 0 };
+        let inside = Inside {
+            got: Vec::new(),
+            choice: Box::new(|_| Manner::Takes),
+            secret,
+            key: None,
+            strays: 0,
+            content_type: "application/cloudevents+json; charset=utf-8",
+        };
         let inside = Arc::new(Mutex::new(inside));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/hook", listener.local_addr().unwrap());
@@ -112,6 +120,13 @@ impl Receiver {
         format!(
             "[[webhooks.endpoints]]\nname = \"{name}\"\ntenant = \"{tenant}\"\nurl = \"{url}\"\nsecret_files = [\"{secret}\"]\n"
         )
+    }
+
+    /// Settings of a callback endpoint that is this one; from now on it wants callbacks.
+    pub fn callback_settings(&self, name: &str) -> String {
+        let (url, secret) = (&self.url, self.folder.path().join("secret").display().to_string());
+        self.inside.lock().content_type = "application/json";
+        format!("[[webhooks.callbacks]]\nname = \"{name}\"\nurl = \"{url}\"\nsecret_files = [\"{secret}\"]\n")
     }
 
     /// A file that lives as long as this.
@@ -186,14 +201,15 @@ async fn receive(State(inside): State<Arc<Mutex<Inside>>>, request: Request) -> 
         let mut inside = inside.lock();
         let is_expected = parts.method == "POST"
             && parts.uri.path() == "/hook"
-            && parts.headers["content-type"] == "application/cloudevents+json; charset=utf-8";
+            && parts.headers["content-type"] == inside.content_type;
         let verified = verified(&inside, &parts, &bytes).filter(|_| is_expected);
         let Some((id, timestamp)) = verified else {
             inside.strays += 1;
             return Response::builder().status(400).body(Body::empty()).unwrap();
         };
         let event: Value = serde_json::from_slice(&bytes).unwrap();
-        assert_eq!(event["id"], id.as_str());
+        let task = event["task"]["id"].as_str().map(|task| format!("task-{task}"));
+        assert_eq!(task.as_deref().or(event["id"].as_str()), Some(id.as_str()));
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         let mut got = Got { id, timestamp, text, event, manner: Manner::Takes };
         got.manner = (inside.choice)(&got);
