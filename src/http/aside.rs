@@ -98,7 +98,7 @@ impl Entrance {
         // An approval that is nobody's, or that does not help, is no reason to ask for another one.
         let may_ask = matches!(advice, None | Some("approval_expired" | "out_of_scope"));
         let binding = if may_ask && decided.answer.cure == Cure::AccessRequest {
-            self.binding(references, caller, wire, question, decided).await?
+            self.binding(references, caller, wire, question, decided).await
         } else {
             None
         };
@@ -157,16 +157,17 @@ impl Entrance {
         wire: &Evaluation<'_>,
         question: &ReadQuestion<'_>,
         decided: &Decided,
-    ) -> Result<Option<Binding>, Problem> {
+    ) -> Option<Binding> {
         let registered = match TenantId::new(question.tenant) {
-            Ok(tenant) => self.edge.workflow.is_registered(&tenant).await?,
+            // A store that cannot be read takes no access request either.
+            Ok(tenant) => self.edge.workflow.is_registered(&tenant).await.unwrap_or(false),
             Err(_) => false,
         };
-        let Some(asked) = as_asked(wire).filter(|_| registered) else { return Ok(None) };
+        let asked = as_asked(wire).filter(|_| registered)?;
         let id = decided.id.to_string();
         let told = told_name(caller);
         let denied = Denied { evaluation: &id, at: decided.at, told: &told, reason: &decided.answer.reason.code };
-        Ok(references.bind(asked, denied))
+        references.bind(asked, denied)
     }
 }
 

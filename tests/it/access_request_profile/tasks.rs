@@ -186,3 +186,36 @@ async fn a_task_outlives_its_process_and_goes_on_with_whoever_is_assigned() {
     let cancelled = bob.post(&format!("{REQUESTS}/{task}/cancel"), &json!({})).await;
     assert_eq!(cancelled.json["task"]["status"], "cancelled", "{cancelled:?}");
 }
+
+// R18, R19: whether a denial was requestable depends on what the other tenant did before.
+#[tokio::test]
+async fn what_tenants_see_does_not_tell_by_which_way_access_was_asked_for() {
+    let mut worlds = Vec::new();
+    for after_a_denial in [true, false] {
+        let stage = Stage::set().await;
+        let task =
+            if after_a_denial { stage.pending().await } else { stage.house.ask(&stage.ada, "SR-1", "fabrikam").await };
+        let mut seen = Vec::new();
+        for (tenant, admin) in [("contoso", "cyd"), ("fabrikam", "dee")] {
+            let admin = stage.house.admin(tenant, admin);
+            let consent = stage.house.pending(&admin).await;
+            let masked = |text: String| text.replace(&task, "<request>").replace(&consent, "<consent>");
+            let mut paths = vec!["/v1/consents?view=pending".to_owned(), format!("/v1/consents/{consent}")];
+            for _ in 0..2 {
+                paths.extend(["/v1/audit-log", "/v1/consents?view=approved"].map(ToOwned::to_owned));
+                for path in std::mem::take(&mut paths) {
+                    let reply = admin.get(&path).await;
+                    seen.push((
+                        masked(path),
+                        reply.status,
+                        masked(reply.text),
+                        reply.headers.get("content-length").cloned(),
+                    ));
+                }
+                admin.post(&format!("/v1/consents/{consent}/approve"), &json!({})).await;
+            }
+        }
+        worlds.push(seen);
+    }
+    assert_eq!(worlds[0], worlds[1]);
+}

@@ -112,6 +112,16 @@ fn ids(world: &World, kind: &str) -> Vec<String> {
     ids
 }
 
+/// What the ids in a route name.
+fn kind_of(route: &'static str) -> &'static str {
+    // Tasks are access requests.
+    if route.starts_with("/access/v1/requests") {
+        "access-requests"
+    } else {
+        route.split('/').nth(2).unwrap_or_default()
+    }
+}
+
 /// What somebody sees at a glance: the lists, and each thing by its id.
 pub async fn glance(world: &mut World, who: &str) {
     for list in LISTS {
@@ -120,6 +130,9 @@ pub async fn glance(world: &mut World, who: &str) {
     }
     for id in ids(world, "consents") {
         world.look(&Look::new(who, Method::GET, &format!("/v1/consents/{id}"))).await;
+    }
+    for id in ids(world, "access-requests") {
+        world.look(&Look::new(who, Method::GET, &format!("/access/v1/requests/{id}"))).await;
     }
     for id in ids(world, "decisions") {
         world.look(&Look::new(who, Method::GET, &format!("/v1/decisions/{id}/explanation"))).await;
@@ -147,7 +160,7 @@ pub async fn look_at_everything(world: &mut World, who: &str) {
         }
     }
     for route in KNOWN {
-        let kind = route.split('/').nth(2).unwrap_or_default();
+        let kind = kind_of(route);
         let paths = if route.contains("{id}") {
             ids(world, kind).iter().map(|id| route.replace("{id}", id)).collect()
         } else {
@@ -214,7 +227,7 @@ async fn ask_everything(world: &mut World, who: &str) {
 /// what is there.
 pub async fn try_everything(world: &mut World, who: &str, random: &mut Rng) {
     for route in KNOWN {
-        let kind = route.split('/').nth(2).unwrap_or_default();
+        let kind = kind_of(route);
         for id in if route.contains("{id}") { ids(world, kind) } else { vec![String::new()] } {
             for method in methods() {
                 // Most of the other methods are answered by the router alone.
@@ -244,6 +257,8 @@ fn trial(random: &mut Rng, who: &str, method: Method, path: &str) -> Look {
         r#"{"support_request":"SR-1","resource_tenant":"fabrikam","reason":"because"}"#,
         r#"{"support_request":"SR-none","resource_tenant":"fabrikam","reason":"because"}"#,
         r#"{"subject":{"type":"User","id":"x"},"action":{"name":"viewConsent"},"resource":{"type":"Consent","id":"<co/0/contoso>"}}"#,
+        r#"{"subject":{"type":"SupportEngineer","id":"vendor/ada"},"action":{"name":"read"},"resource":{"type":"DiagnosticData","id":"fabrikam/signInLogs"},"context":{"support_request":"SR-1","business_justification":"why"},"denial":{"binding_token":"a.b.c","expires_at":"2026-11-22T12:00:00Z"}}"#,
+        r#"{"comment":"mine"}"#,
         r#"{"id":"SR-1","number":"1","summary":"s","tenant":"contoso","submitted_in":"admin_center"}"#,
     ];
     if random.u8(..8) != 0 {

@@ -43,6 +43,10 @@ pub(super) const KEY: [u8; 48] = {
     key
 };
 
+/// The key that signs what callers carry from a denial to an access request (RFC 8410, section 10.3).
+const REFERENCES: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
+                          -----END PRIVATE KEY-----\n";
+
 /// After so many uses a front is thrown away: what hostile input made it store must not pile up.
 const USES: usize = 3_000;
 
@@ -110,6 +114,7 @@ fn settings(folder: &Path) -> String {
         decision_log.path = "{folder}/decisions"
         policy.directory = "{folder}/bundle"
         policy.watch = false
+        access_requests.signing_key = "{folder}/references.pem"
         tenants = [{{ id = "contoso", display_name = "Contoso" }}, {{ id = "fabrikam", display_name = "Fabrikam" }}]
 
         [identity]
@@ -166,6 +171,7 @@ impl Front {
         let key = key(folder.path());
         std::fs::write(folder.path().join("jwks.json"), key.jwks()).unwrap();
         write_bundle(folder.path());
+        std::fs::write(folder.path().join("references.pem"), REFERENCES).unwrap();
         let config: Config = Figment::from(Toml::string(&settings(folder.path()))).extract().unwrap();
         config.check().unwrap();
         let clock = ManualClock::at(NOW.parse::<Timestamp>().unwrap());
@@ -210,6 +216,16 @@ impl Front {
             }
         }
         assert!(self.ada_may_read());
+        // A denial that an access request would cure.
+        self.must("ticketing", "PUT", "/v1/tenants/northwind", &json!({ "display_name": "Northwind" }));
+        let question = json!({
+            "subject": { "type": "SupportEngineer", "id": "vendor/ada" }, "action": { "name": "read" },
+            "resource": { "type": "DiagnosticData", "id": "northwind/signInLogs" },
+            "context": { "support_request": "SR-1" },
+        });
+        let denial = self.must("tooling", "POST", "/access/v1/evaluation", &question);
+        let binding = denial["context"]["access_request"]["binding_token"].as_str().unwrap().to_owned();
+        self.placeholders.push(("{binding}", binding));
     }
 
     fn must(&self, who: &str, method: &str, path: &str, body: &Value) -> Value {
