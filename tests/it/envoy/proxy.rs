@@ -223,10 +223,11 @@ async fn on_a_full_disk_nothing_reaches_the_api() {
         |bytes| prlimit(Some(sidecar.pid()), Resource::Fsize, Rlimit { current: bytes, maximum: None }).unwrap();
     limit(Some(16));
     api.reached();
-    for _ in 0..3 {
-        let reply = ada.get(SIGN_IN).await;
-        assert_eq!((reply.status, reply.json["decision"].clone()), (503, json!(false)), "{reply:?}");
-    }
+    let reply = ada.get(SIGN_IN).await;
+    assert_eq!((reply.status, reply.json["decision"].clone()), (503, json!(false)), "{reply:?}");
+    // From then on Envoy knows by its health checks, and asks no more.
+    envoy.until_sidecar_is_well(false).await;
+    assert_eq!(ada.get(SIGN_IN).await.status, 503);
     assert!(api.reached().is_empty());
     limit(None);
     envoy.until(async || (ada.get(SIGN_IN).await.status == 200).then_some(())).await;
