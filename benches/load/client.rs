@@ -76,6 +76,12 @@ pub(crate) struct Request {
 pub(crate) const DIGITS: &str = "########";
 
 impl Request {
+    /// A request as it is written here.
+    #[allow(dead_code, reason = "for requests of another kind than decisions")]
+    pub(crate) fn written(text: String) -> Self {
+        Self { digits: None, bytes: text.into_bytes() }
+    }
+
     pub(crate) fn new(path: &str, token: &str, body: &str) -> Self {
         let length = body.len();
         let text = format!(
