@@ -4,6 +4,7 @@ mod beside;
 mod bundles;
 mod chronicle;
 mod ext_authz;
+mod guest;
 mod keys;
 mod newest;
 mod watch;
@@ -18,10 +19,12 @@ use tokio::task::JoinHandle;
 use beside::Beside;
 use bundles::{Origin, Reloader, Wanted};
 use chronicle::Chronicle;
+use guest::{GuestOrigin, GuestReloader};
+use watch::Watched as _;
 
 use crate::audit::{DecisionIds, DecisionLog, LogError};
 use crate::clock::Clock;
-use crate::config::{Config, TenantSettings};
+use crate::config::{Config, ServerSettings, TenantSettings};
 use crate::decision::Decisions;
 use crate::http::{CheckCounts, Edge, Limits, Listeners, Room, Serving, serve};
 use crate::identity::{Identity, InvalidIdentitySettings};
@@ -111,6 +114,7 @@ pub struct App {
     log: Arc<DecisionLog>,
     heads: Option<Arc<HeadPosts>>,
     reloader: Arc<Reloader>,
+    guest: Option<Arc<GuestReloader>>,
     beside: Option<Arc<Beside>>,
     tasks: Vec<JoinHandle<()>>,
     address: SocketAddr,
@@ -126,17 +130,15 @@ impl App {
     pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let origin = origin(config, Arc::clone(&clock))?;
         let (bundle, first) = origin.first()?;
+        let guest_origin = GuestOrigin::of(&config.guest_model, config.policy.watch_quiet());
+        let guest_model = guest_origin.as_ref().map(GuestOrigin::load).transpose()?;
         let identity = Identity::new(config.identity.clone(), Arc::clone(&clock))?;
         let (receipt_signer, receipt_keys) = keys::of_receipts(&config.receipts)?;
         let mapping = ext_authz::read(config, &bundle)?;
         let log = Arc::new(DecisionLog::open(&config.decision_log, Arc::clone(&clock))?);
         let sqlite = Arc::new(SqliteStore::open(&config.store.path)?);
         if let Some(stored) = sqlite.last_commit_at().filter(|_| !config.store.accept_earlier_clock) {
-            let now = clock.now();
-            if now.plus_millis(CLOCK_TOLERANCE_MS) < stored {
-                return Err(StartError::Clock { now, stored });
-            }
-            clock.not_before(stored);
+            go_on_from(stored, &*clock)?;
         }
         let store: Arc<dyn Store> = Arc::<SqliteStore>::clone(&sqlite);
         for tenant in &config.tenants {
@@ -163,6 +165,9 @@ impl App {
             beside_store(config, "recorded-facts"),
         ));
         let reloader = Arc::new(Reloader::new(origin, &first, Arc::clone(&policies), Arc::clone(&chronicle)));
+        let guest = guest_origin
+            .zip(guest_model)
+            .map(|(origin, model)| Arc::new(GuestReloader::new(origin, model, Arc::clone(&log), Arc::clone(&clock))));
         let beside = Beside::start(&config.policy, Arc::clone(&clock))?.map(Arc::new);
         let shadow = beside.as_ref().map(|beside| Arc::clone(beside.shadow()));
         let (told, became) = tokio::sync::mpsc::unbounded_channel();
@@ -180,6 +185,7 @@ impl App {
                 config.decision.cache_capacity,
             )
             .beside(shadow.clone()),
+            guest: guest.as_ref().map(|guest| Arc::new(guest.decides(Arc::clone(&ids)))),
             workflow: Workflow::new(store, Arc::clone(&policies), Arc::clone(&clock), Arc::clone(&log), ids)
                 .beside(shadow)
                 .with_receipts(receipt_signer),
@@ -190,11 +196,7 @@ impl App {
             replica: Arc::clone(&replica),
             policies,
             clock,
-            limits: Limits {
-                body_bytes: config.server.max_body_bytes,
-                batch: config.server.max_batch,
-                read_timeout: config.server.read_timeout(),
-            },
+            limits: limits(&config.server),
             room: Room::of(config.server.max_bodies_bytes),
             ext_authz: CheckCounts::default(),
             public_url,
@@ -213,6 +215,7 @@ impl App {
         }
         if config.policy.watch {
             tasks.push(tokio::spawn(Arc::clone(&reloader).watch(busy_folders(config))));
+            tasks.extend(guest.clone().map(|guest| tokio::spawn(guest.watch(busy_folders(config)))));
             tasks.extend(beside.clone().map(|beside| tokio::spawn(beside.watch(busy_folders(config)))));
         }
         Ok(Self {
@@ -222,6 +225,7 @@ impl App {
             log,
             heads,
             reloader,
+            guest,
             beside,
             tasks,
             address,
@@ -240,6 +244,9 @@ impl App {
         let origin = origin(config, Arc::clone(&clock))?;
         let bundle = origin.judge(&origin.steady_look())?;
         ext_authz::read(config, &bundle)?;
+        if let Some(guest) = GuestOrigin::of(&config.guest_model, config.policy.watch_quiet()) {
+            guest.load()?;
+        }
         Beside::check(&config.policy, Arc::clone(&clock))?;
         Identity::new(config.identity.clone(), clock)?;
         keys::of_receipts(&config.receipts)?;
@@ -286,7 +293,8 @@ impl App {
         if let Some(beside) = &self.beside {
             beside.reload();
         }
-        self.reloader.reload(Wanted::ByOrder).map(|_| ())
+        let guest = self.guest.as_ref().map_or(Ok(()), |guest| guest.reload());
+        self.reloader.reload(Wanted::ByOrder).map(|_| ()).and(guest)
     }
 
     /// Stops: no new connections, requests under way finish, everything recorded reaches the disk, and the files are
@@ -322,6 +330,21 @@ impl App {
 /// Where the bundle comes from. What was in force is remembered beside the store: that place is the service's own.
 fn origin(config: &Config, clock: Arc<dyn Clock>) -> Result<Origin, LoadError> {
     Origin::new(&config.policy, Some(beside_store(config, "newest-bundle")), clock)
+}
+
+/// Our time goes on from what is stored.
+fn go_on_from(stored: Timestamp, clock: &dyn Clock) -> Result<(), StartError> {
+    let now = clock.now();
+    if now.plus_millis(CLOCK_TOLERANCE_MS) < stored {
+        return Err(StartError::Clock { now, stored });
+    }
+    clock.not_before(stored);
+    Ok(())
+}
+
+/// What requests may be.
+const fn limits(server: &ServerSettings) -> Limits {
+    Limits { body_bytes: server.max_body_bytes, batch: server.max_batch, read_timeout: server.read_timeout() }
 }
 
 /// A file of the service's own.

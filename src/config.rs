@@ -66,6 +66,9 @@ pub struct Config {
     /// The policy bundle.
     #[serde(default)]
     pub policy: PolicySettings,
+    /// Another Cedar model that is served instead of the support-access model.
+    #[serde(default)]
+    pub guest_model: GuestModelSettings,
     /// The read decision.
     #[serde(default)]
     pub decision: DecisionSettings,
@@ -174,6 +177,14 @@ pub struct StoreSettings {
     pub accept_earlier_clock: bool,
 }
 
+/// Another Cedar model that is served instead of the support-access model.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GuestModelSettings {
+    /// A directory with `model.toml`, `schemas/`, `policies/` and perhaps `entities.json`; none: support access is served.
+    pub directory: Option<PathBuf>,
+}
+
 /// The read decision.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -245,6 +256,8 @@ pub struct Overrides {
     pub server: ServerOverrides,
     /// `--policies`.
     pub policy: PolicyOverrides,
+    /// `--guest-model`.
+    pub guest_model: GuestModelOverrides,
     /// `--log-format`.
     pub telemetry: TelemetryOverrides,
 }
@@ -267,6 +280,14 @@ pub struct ServerOverrides {
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct PolicyOverrides {
     /// `--policies`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub directory: Option<PathBuf>,
+}
+
+/// Flags about a guest model.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct GuestModelOverrides {
+    /// `--guest-model`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub directory: Option<PathBuf>,
 }
@@ -365,6 +386,18 @@ impl Config {
         }
         if let Some((key, message)) = self.policy.contradiction() {
             return contradiction(key, message);
+        }
+        if self.guest_model.directory.is_some() {
+            let idle = [
+                ("tenants", !self.tenants.is_empty()),
+                ("webhooks.endpoints", !self.webhooks.endpoints.is_empty()),
+                ("receipts.signing_key", self.receipts.signing_key.is_some()),
+                ("policy.shadow", self.policy.shadow.is_some()),
+                ("ext_authz", self.ext_authz.is_some()),
+            ];
+            if let Some((key, _)) = idle.into_iter().find(|(_, set)| *set) {
+                return contradiction(key, "is of support access, which is not served beside `guest_model.directory`");
+            }
         }
         if let Err((key, message)) = self.webhooks.validate(production) {
             return contradiction(key, &message);

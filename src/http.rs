@@ -12,6 +12,7 @@ mod evaluation;
 mod explanations;
 mod ext_authz;
 mod front;
+mod guest;
 mod health;
 mod metrics;
 mod opening;
@@ -35,10 +36,10 @@ use std::time::Duration;
 
 use crate::audit::DecisionLog;
 use crate::clock::Clock;
-use crate::decision::Decisions;
+use crate::decision::{Decisions, Guest};
 use crate::identity::{Caller, Identity, LastToken};
 use crate::outbox::Outbox;
-use crate::policy::Policies;
+use crate::policy::{LoadError, Policies};
 use crate::reference::References;
 use crate::replica::Replica;
 use crate::signing::TrustedKeys;
@@ -57,6 +58,8 @@ pub struct Edge {
     pub identity: Identity,
     /// Reads.
     pub decisions: Decisions,
+    /// Decisions by another model instead, where one is served.
+    pub guest: Option<Arc<Guest>>,
     /// Everything else.
     pub workflow: Workflow,
     /// Where decisions are recorded.
@@ -83,6 +86,21 @@ pub struct Edge {
     pub public_url: String,
     /// Everybody on this machine may ask for decisions over TCP.
     pub insecure_loopback: bool,
+}
+
+impl Edge {
+    /// The version of what answers decisions: of the guest model, or of the bundle.
+    #[must_use]
+    pub fn policy_version(&self) -> String {
+        let guest = self.guest.as_ref().map(|guest| guest.models().current().version().to_string());
+        guest.unwrap_or_else(|| self.policies.current().version().to_string())
+    }
+
+    /// Why the last reload was refused: of the guest model, or else of the bundle.
+    fn refused_policies(&self) -> Option<Arc<LoadError>> {
+        let guest = self.guest.as_ref().and_then(|guest| guest.models().refused());
+        guest.or_else(|| self.policies.refused())
+    }
 }
 
 /// What requests may be.

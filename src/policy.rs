@@ -7,8 +7,10 @@
 mod bundle;
 mod conditions;
 mod evaluate;
+mod guest;
 mod index;
 mod invariants;
+mod named;
 mod nesting;
 mod package;
 mod place;
@@ -28,6 +30,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 
 pub use bundle::{Bundle, Effect, PolicyInfo, PolicyVersion};
 pub use evaluate::Verdict;
+pub use guest::{Act, GuestFacts, GuestModel, GuestSource, GuestVerdict, InvalidFact, MANIFEST_FILE, Named, Said};
 pub use invariants::{Form, Invariant, Invariants};
 pub use package::{Package, PackedFile, PackedTests, SignedPackage};
 pub use place::{LoadError, Place, Problem};
@@ -39,16 +42,19 @@ pub use roles::{RoleCatalogue, RoleCatalogueError};
 pub use source::{BundleSource, SourceFile};
 pub use trace::{ConditionText, ConditionTrace, PolicyTrace, Truth};
 
-/// The policies now in force. A reload puts another bundle in their place at one moment; a question asks one bundle
-/// from beginning to end, so that every decision belongs to exactly one version (G6).
+/// What is now in force. A reload puts another one in its place at one moment; a question asks one of them from
+/// beginning to end, so that every decision belongs to exactly one version (G6).
 #[derive(Debug)]
-pub struct Policies {
-    current: ArcSwap<Bundle>,
+pub struct InForce<T> {
+    current: ArcSwap<T>,
     /// Why the last reload was refused, if it was.
     refused: ArcSwapOption<LoadError>,
     taken: AtomicU64,
     refusals: AtomicU64,
 }
+
+/// The policies now in force.
+pub type Policies = InForce<Bundle>;
 
 /// How reloads ended since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,10 +65,10 @@ pub struct Reloads {
     pub refused: u64,
 }
 
-impl Policies {
-    /// Starts with this bundle.
+impl<T> InForce<T> {
+    /// Starts with this one.
     #[must_use]
-    pub fn new(bundle: Bundle) -> Self {
+    pub fn new(bundle: T) -> Self {
         Self {
             current: ArcSwap::from_pointee(bundle),
             refused: ArcSwapOption::empty(),
@@ -71,14 +77,14 @@ impl Policies {
         }
     }
 
-    /// The bundle now in force.
+    /// The one now in force.
     #[must_use]
-    pub fn current(&self) -> Arc<Bundle> {
+    pub fn current(&self) -> Arc<T> {
         self.current.load_full()
     }
 
-    /// Puts a bundle that has been loaded, and so is good, in place of the one in force.
-    pub fn replace(&self, bundle: Bundle) {
+    /// Puts one that has been loaded, and so is good, in place of the one in force.
+    pub fn replace(&self, bundle: T) {
         self.current.store(Arc::new(bundle));
         self.refused.store(None);
         self.taken.fetch_add(1, Ordering::Relaxed);
@@ -89,7 +95,7 @@ impl Policies {
         self.refused.store(None);
     }
 
-    /// Keeps the bundle in force, and remembers why the one that should have taken its place was refused.
+    /// Keeps the one in force, and remembers why the one that should have taken its place was refused.
     pub fn refuse(&self, error: &LoadError) {
         self.refused.store(Some(Arc::new(error.clone())));
         self.refusals.fetch_add(1, Ordering::Relaxed);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::bundles::{Look, Origin};
-use super::watch::watch;
+use super::watch::{Watched as _, watch};
 use crate::clock::Clock;
 use crate::config::PolicySettings;
 use crate::decision::Shadow;

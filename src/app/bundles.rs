@@ -2,20 +2,18 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 
 use super::chronicle::Chronicle;
 use super::newest::Newest;
-use super::watch::watch;
+use super::watch::{Watched, watch};
 use crate::clock::Clock;
 use crate::config::PolicySettings;
-use crate::policy::{Bundle, BundleSource, Effect, LoadError, Policies, ProofReport, SignedPackage};
+use crate::policy::{Bundle, BundleSource, Effect, LoadError, Policies, PolicyInfo, ProofReport, SignedPackage};
 use crate::signing::{TrustedKey, TrustedKeys};
-
-/// How often the files are read until two readings in a row say the same.
-const READINGS: usize = 10;
 
 /// A signed bundle may come from a clock that is ahead of ours by this much.
 const AHEAD_MS: i64 = 5 * 60 * 1000;
@@ -36,7 +34,7 @@ pub(super) struct Look {
     package: Option<SignedPackage>,
     proof: Option<Result<ProofReport, LoadError>>,
     /// Tells this content from any other.
-    pub(super) fingerprint: [u8; 32],
+    fingerprint: [u8; 32],
 }
 
 /// Where one bundle comes from.
@@ -61,60 +59,6 @@ impl Origin {
         let keys = settings.trusted_keys.iter().map(|path| trusted(path)).collect::<Result<_, _>>()?;
         let newest = newest.filter(|_| settings.bundle.is_some()).map(Newest::in_file);
         Ok(Self { settings: settings.clone(), trusted: TrustedKeys(keys), newest, clock })
-    }
-
-    pub(super) fn settings(&self) -> &PolicySettings {
-        &self.settings
-    }
-
-    /// The files to keep an eye on, with the folders that are looked into.
-    pub(super) fn paths(&self) -> Vec<PathBuf> {
-        let folders = self
-            .settings
-            .directory
-            .iter()
-            .flat_map(|directory| [directory.clone(), directory.join("policies"), directory.join("schemas")]);
-        let report = self.settings.proof_report.iter().filter(|_| self.settings.require_proof);
-        folders.chain(self.settings.bundle.clone()).chain(report.cloned()).collect()
-    }
-
-    /// Reads what is there now.
-    pub(super) fn look(&self) -> Look {
-        let mut package = None;
-        let source = match (&self.settings.bundle, &self.settings.directory) {
-            (Some(file), _) => SignedPackage::read(file, &self.trusted).and_then(|signed| {
-                let source = signed.package().source();
-                package = Some(signed);
-                source
-            }),
-            (None, Some(directory)) => BundleSource::read(directory),
-            (None, None) => Ok(BundleSource::shipped()),
-        };
-        let proof = self.settings.require_proof.then(|| {
-            let packed = package.as_ref().and_then(|signed| signed.package().proof().transpose());
-            packed.unwrap_or_else(|| match &self.settings.proof_report {
-                Some(path) => ProofReport::read(path),
-                None => Err(LoadError::of("no proof for this bundle: the signed bundle has none")),
-            })
-        });
-        let mut digest = Sha256::new();
-        // `Debug` writes everything that there is to tell one content from another.
-        digest.update(format!("{:?} {:?} {proof:?}", source, package.as_ref().map(SignedPackage::sha256)));
-        Look { source, package, proof, fingerprint: digest.finalize().into() }
-    }
-
-    /// Reads until nothing changes while it is read: one state of all files, and not a part of each of two.
-    pub(super) fn steady_look(&self) -> Look {
-        let mut before = self.look();
-        for _ in 0..READINGS {
-            let now = self.look();
-            if now.fingerprint == before.fingerprint {
-                return now;
-            }
-            before = now;
-        }
-        before.source = Err(LoadError::of("the policies keep changing while they are read: try again"));
-        before
     }
 
     /// Makes a bundle of what was read, if it is good and brings along what it must.
@@ -166,6 +110,56 @@ impl Origin {
         let bundle = self.judge(&look)?;
         self.note(&look)?;
         Ok((bundle, look))
+    }
+}
+
+impl Watched for Origin {
+    type Look = Look;
+
+    fn paths(&self) -> Vec<PathBuf> {
+        let folders = self
+            .settings
+            .directory
+            .iter()
+            .flat_map(|directory| [directory.clone(), directory.join("policies"), directory.join("schemas")]);
+        let report = self.settings.proof_report.iter().filter(|_| self.settings.require_proof);
+        folders.chain(self.settings.bundle.clone()).chain(report.cloned()).collect()
+    }
+
+    fn quiet(&self) -> Duration {
+        self.settings.watch_quiet()
+    }
+
+    fn look(&self) -> Look {
+        let mut package = None;
+        let source = match (&self.settings.bundle, &self.settings.directory) {
+            (Some(file), _) => SignedPackage::read(file, &self.trusted).and_then(|signed| {
+                let source = signed.package().source();
+                package = Some(signed);
+                source
+            }),
+            (None, Some(directory)) => BundleSource::read(directory),
+            (None, None) => Ok(BundleSource::shipped()),
+        };
+        let proof = self.settings.require_proof.then(|| {
+            let packed = package.as_ref().and_then(|signed| signed.package().proof().transpose());
+            packed.unwrap_or_else(|| match &self.settings.proof_report {
+                Some(path) => ProofReport::read(path),
+                None => Err(LoadError::of("no proof for this bundle: the signed bundle has none")),
+            })
+        });
+        let mut digest = Sha256::new();
+        // `Debug` writes everything that there is to tell one content from another.
+        digest.update(format!("{:?} {:?} {proof:?}", source, package.as_ref().map(SignedPackage::sha256)));
+        Look { source, package, proof, fingerprint: digest.finalize().into() }
+    }
+
+    fn fingerprint(look: &Look) -> [u8; 32] {
+        look.fingerprint
+    }
+
+    fn spoil(look: &mut Look, error: LoadError) {
+        look.source = Err(error);
     }
 }
 
@@ -245,7 +239,7 @@ impl Reloader {
                 return Ok(false);
             }
             if self.origin.settings.directory.is_some() && !self.origin.settings.require_proof {
-                is_whole(&current, &bundle)?;
+                is_whole(current.policies(), bundle.policies())?;
             }
         }
         // Remembered first: a package that was in force for a moment must not be followed by an older one.
@@ -258,10 +252,10 @@ impl Reloader {
 
 /// A folder of which a part has not arrived yet can be a good bundle, one with fewer forbids. So a forbid does not go
 /// away by itself: not before somebody says so.
-fn is_whole(current: &Bundle, new: &Bundle) -> Result<(), LoadError> {
-    let forbids = |bundle: &Bundle| -> Vec<String> {
-        bundle.policies().iter().filter(|one| one.effect == Effect::Forbid).map(|one| one.id.clone()).collect()
-    };
+pub(super) fn is_whole<'a>(
+    current: impl IntoIterator<Item = &'a PolicyInfo>,
+    new: impl IntoIterator<Item = &'a PolicyInfo>,
+) -> Result<(), LoadError> {
     let kept = forbids(new);
     let gone: Vec<_> = forbids(current).into_iter().filter(|id| !kept.contains(id)).collect();
     if gone.is_empty() {
@@ -272,4 +266,8 @@ fn is_whole(current: &Bundle, new: &Bundle) -> Result<(), LoadError> {
     Err(LoadError::of(format!(
         "the forbid {few}{more} would be gone: is the bundle whole? If it is meant so, say so with SIGHUP"
     )))
+}
+
+fn forbids<'a>(policies: impl IntoIterator<Item = &'a PolicyInfo>) -> Vec<String> {
+    policies.into_iter().filter(|one| one.effect == Effect::Forbid).map(|one| one.id.clone()).collect()
 }

@@ -13,7 +13,7 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::bundles::{Look, Origin};
+use crate::policy::LoadError;
 
 /// How often the files are looked at without an event.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -21,6 +21,44 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 const GIVEN_UP: Duration = Duration::from_secs(60);
 /// More files than this are not told apart.
 const MOST_OPEN: usize = 1_000;
+
+/// How often files are read until two readings in a row say the same.
+const READINGS: usize = 10;
+
+/// Files that are taken into force together.
+pub(super) trait Watched: Send + Sync + 'static {
+    /// What stands in the files, as of one moment.
+    type Look: Send + 'static;
+
+    /// The files to keep an eye on, with the folders that are looked into; none: nothing changes.
+    fn paths(&self) -> Vec<PathBuf>;
+
+    /// For how long nothing must change before a change counts as finished.
+    fn quiet(&self) -> Duration;
+
+    /// Reads what is there now.
+    fn look(&self) -> Self::Look;
+
+    /// Tells one content from any other.
+    fn fingerprint(look: &Self::Look) -> [u8; 32];
+
+    /// Takes a look for one that could not be had.
+    fn spoil(look: &mut Self::Look, error: LoadError);
+
+    /// Reads until nothing changes while it is read: one state of all files, and not a part of each of two.
+    fn steady_look(&self) -> Self::Look {
+        let mut before = self.look();
+        for _ in 0..READINGS {
+            let now = self.look();
+            if Self::fingerprint(&now) == Self::fingerprint(&before) {
+                return now;
+            }
+            before = now;
+        }
+        Self::spoil(&mut before, LoadError::of("the policies keep changing while they are read: try again"));
+        before
+    }
+}
 
 /// What is known about changes under way.
 #[derive(Debug, Default)]
@@ -122,12 +160,16 @@ fn listen(files: &[PathBuf], busy: &[PathBuf], shared: &Arc<Shared>) -> notify::
 
 /// Watches the files of `origin`, and calls `take` with what they hold whenever they have changed and come to rest.
 /// `busy` are folders in which the service itself writes. Ends when it is dropped.
-pub(super) async fn watch(origin: Arc<Origin>, busy: Vec<PathBuf>, take: impl Fn(Look) + Send + Sync + 'static) {
+pub(super) async fn watch<W: Watched>(
+    origin: Arc<W>,
+    busy: Vec<PathBuf>,
+    take: impl Fn(W::Look) + Send + Sync + 'static,
+) {
     if origin.paths().is_empty() {
         // What ships with the program does not change.
         return;
     }
-    let quiet = origin.settings().watch_quiet();
+    let quiet = origin.quiet();
     let shared = Arc::new(Shared::default());
     let take = Arc::new(take);
     let mut seen = None;
@@ -142,8 +184,9 @@ pub(super) async fn watch(origin: Arc<Origin>, busy: Vec<PathBuf>, take: impl Fn
         }
         let look = look(&origin).await;
         // What stands there when we begin is what was loaded, or what the next look will find.
-        if Some(look.fingerprint) != seen && come_to_rest(&origin, &shared, quiet, look.fingerprint).await {
-            seen = Some(look.fingerprint);
+        let fingerprint = W::fingerprint(&look);
+        if Some(fingerprint) != seen && come_to_rest(&origin, &shared, quiet, fingerprint).await {
+            seen = Some(fingerprint);
             let take = Arc::clone(&take);
             // Checking a bundle takes a while. It does not panic; if it did, the bundle in force would stay.
             let _ = tokio::task::spawn_blocking(move || take(look)).await;
@@ -157,7 +200,7 @@ pub(super) async fn watch(origin: Arc<Origin>, busy: Vec<PathBuf>, take: impl Fn
     }
 }
 
-async fn look(origin: &Arc<Origin>) -> Look {
+async fn look<W: Watched>(origin: &Arc<W>) -> W::Look {
     let reader = Arc::clone(origin);
     match tokio::task::spawn_blocking(move || reader.look()).await {
         Ok(look) => look,
@@ -167,10 +210,10 @@ async fn look(origin: &Arc<Origin>) -> Look {
 }
 
 /// Whether the files still hold the same after a quiet time.
-async fn come_to_rest(origin: &Arc<Origin>, shared: &Shared, quiet: Duration, fingerprint: [u8; 32]) -> bool {
+async fn come_to_rest<W: Watched>(origin: &Arc<W>, shared: &Shared, quiet: Duration, fingerprint: [u8; 32]) -> bool {
     tokio::time::sleep(quiet).await;
     let is_quiet = shared.settling.lock().rest(Instant::now(), quiet) == Rest::Quiet;
-    let is_same = look(origin).await.fingerprint == fingerprint;
+    let is_same = W::fingerprint(&look(origin).await) == fingerprint;
     if !(is_quiet && is_same) {
         shared.woken.notify_one();
     }

@@ -11,7 +11,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::telemetry;
 use crate::app::App;
 use crate::clock::SystemClock;
-use crate::config::{Config, LogFormat, Mode, Overrides, PolicyOverrides, ServerOverrides, TelemetryOverrides};
+use crate::config::{
+    Config, GuestModelOverrides, LogFormat, Mode, Overrides, PolicyOverrides, ServerOverrides, TelemetryOverrides,
+};
 
 /// Runs the sidecar. Settings come from the file, then `CONSENTRY_...` variables, then these flags.
 #[derive(Debug, Args)]
@@ -28,6 +30,9 @@ pub(super) struct Serve {
     /// The policy bundle's directory.
     #[arg(long, value_name = "DIRECTORY")]
     policies: Option<PathBuf>,
+    /// The directory of another Cedar model, served instead of support access.
+    #[arg(long, value_name = "DIRECTORY")]
+    guest_model: Option<PathBuf>,
     /// How logs look.
     #[arg(long, value_enum)]
     log_format: Option<Format>,
@@ -72,6 +77,7 @@ impl Serve {
                 insecure_loopback: self.insecure_loopback.then_some(true),
             },
             policy: PolicyOverrides { directory: self.policies.clone() },
+            guest_model: GuestModelOverrides { directory: self.guest_model.clone() },
             telemetry: TelemetryOverrides {
                 format: self.log_format.map(|format| match format {
                     Format::Json => LogFormat::Json,
@@ -93,7 +99,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     if config.server.insecure_loopback {
         tracing::warn!("INSECURE LOOPBACK: everybody on this machine can ask for decisions without a token");
     }
-    let version = app.edge().policies.current().version().to_string();
+    let version = app.edge().policy_version();
     let metrics = app.metrics_address().map(|address| address.to_string());
     tracing::info!(address = %app.address(), metrics, policy.version = version, "serving");
     loop {
@@ -102,7 +108,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             _ = interrupt.recv() => break,
             _ = hang_up.recv() => match app.reload_policies() {
                 Ok(()) => {
-                    let version = app.edge().policies.current().version().to_string();
+                    let version = app.edge().policy_version();
                     tracing::info!(policy.version = version, "policies reloaded");
                 }
                 Err(error) => tracing::error!(error = %error, "the policies are not good: the ones in force stay"),

@@ -16,7 +16,7 @@ use super::Entrance;
 use super::aside::Brought;
 use super::body::{self, Received};
 use super::problem::Problem;
-use super::wire::{self, Context, Entity, Evaluation, Evaluations, Item};
+use super::wire::{self, Context, Evaluation, Evaluations, Item, complete};
 use crate::audit::{Asked, Ticket};
 use crate::decision::{Decided, ReadQuestion};
 use crate::identity::Caller;
@@ -114,19 +114,22 @@ impl Answered {
                 let answer = json!({ "decision": judgement.allowed, "context": context });
                 json.push_str(&answer.to_string());
             }
-            Self::Broken(problem) => {
-                #[derive(Serialize)]
-                struct ItemError<'a> {
-                    status: u16,
-                    message: &'a str,
-                    #[serde(skip_serializing_if = "Option::is_none")]
-                    field: Option<&'a str>,
-                }
-                let error = ItemError { status: problem.status(), message: problem.detail(), field: problem.field() };
-                json.push_str(&json!({ "decision": false, "context": { "error": error } }).to_string());
-            }
+            Self::Broken(problem) => json.push_str(&broken(problem).to_string()),
         }
     }
+}
+
+/// An item of a batch that is not a question: no, with what is wrong (section 7.2.1).
+pub(super) fn broken(problem: &Problem) -> serde_json::Value {
+    #[derive(Serialize)]
+    struct ItemError<'a> {
+        status: u16,
+        message: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        field: Option<&'a str>,
+    }
+    let error = ItemError { status: problem.status(), message: problem.detail(), field: problem.field() };
+    json!({ "decision": false, "context": { "error": error } })
 }
 
 impl Entrance {
@@ -396,20 +399,6 @@ fn is_about_data(wire: &Evaluation<'_>) -> bool {
 fn read_question<'a>(wire: &'a Evaluation<'_>) -> Result<ReadQuestion<'a>, Problem> {
     let support_request = wire.context.as_ref().and_then(|context| context.support_request.as_deref());
     Ok(ReadQuestion::parse(&wire.subject.id, &wire.action.name, &wire.resource.id, support_request)?)
-}
-
-/// An item with what it left out (AuthZEN 1.0, section 7.1.1: whole members, never parts of them).
-fn complete<'a>(item: Item<'a>, defaults: &Item<'a>) -> Result<Evaluation<'a>, Problem> {
-    let missing = |field: &'static str| Problem::invalid(field, format!("missing field `{field}`"));
-    let entity = |own: Option<Entity<'a>>, default: &Option<Entity<'a>>, field| {
-        own.or_else(|| default.clone()).ok_or_else(|| missing(field))
-    };
-    Ok(Evaluation {
-        subject: entity(item.subject, &defaults.subject, "subject")?,
-        action: item.action.or_else(|| defaults.action.clone()).ok_or_else(|| missing("action"))?,
-        resource: entity(item.resource, &defaults.resource, "resource")?,
-        context: item.context.or_else(|| defaults.context.clone()),
-    })
 }
 
 fn batch_of(answers: &[(Result<Evaluation<'_>, Problem>, Answered)]) -> String {

@@ -28,7 +28,9 @@ pub(super) struct Front {
 impl Front {
     pub(super) fn new(edge: Arc<Edge>, via: Via) -> Self {
         let entrance = entrance(edge, via);
-        Self { entrance: Some(entrance.clone()), ..Self::of_routes_alone(routes(entrance)) }
+        // A guest model is asked by its routes.
+        let hot = Some(entrance.clone()).filter(|entrance| entrance.edge.guest.is_none());
+        Self { entrance: hot, ..Self::of_routes_alone(routes(entrance)) }
     }
 
     /// The same, of one connection.

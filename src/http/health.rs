@@ -19,19 +19,18 @@ pub(super) async fn readyz(State(entrance): State<Entrance>) -> Response {
     let ready = parts.iter().all(|(_, health)| health.is_ok());
     // A refused reload is told, and so is a clock that was set back. Neither is a reason to send no work: the good policies
     // serve on (G6), by the time before.
-    let refused = edge.policies.refused().map(|error| error.to_string());
+    let refused = edge.refused_policies().map(|error| error.to_string());
     let shown = |health: &Result<(), String>| match health {
         Ok(()) => "ok".to_owned(),
         Err(cause) => cause.clone(),
     };
     let checks: serde_json::Map<String, serde_json::Value> =
         parts.iter().map(|(name, health)| ((*name).to_owned(), shown(health).into())).collect();
-    let policies = edge.policies.current();
     let trail = edge.log.trail();
     let body = json!({
         "ready": ready,
         "checks": checks,
-        "policy_version": policies.version(),
+        "policy_version": edge.policy_version(),
         "refused_policies": refused,
         "lost_records": edge.log.lost(),
         // Why, and not how much: how long the log is tells what the whole service does (R19).

@@ -54,9 +54,9 @@ struct House(Arc<Edge>);
 impl Collector for House {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let edge = &self.0;
-        let reloads = edge.policies.reloads();
-        let refused = edge.policies.refused();
-        let version = edge.policies.current().version().to_string();
+        let reloads = edge.guest.as_ref().map_or(edge.policies.reloads(), |guest| guest.models().reloads());
+        let refused = edge.refused_policies();
+        let version = edge.policy_version();
         let is = |condition: bool| i64::from(condition);
         info(&mut encoder, "policy_info", "The bundle in force", &[[("version", version)]])?;
         let outcomes = [("taken", reloads.taken), ("refused", reloads.refused)];
@@ -72,7 +72,7 @@ impl Collector for House {
             })
             .collect();
         info(&mut encoder, "policy_refused_info", "What is wrong with the bundle that was refused, and where", &told)?;
-        let decisions = edge.decisions.counts();
+        let decisions = edge.guest.as_ref().map_or_else(|| edge.decisions.counts(), |guest| guest.counts());
         let answers = [("allow", decisions.allowed), ("deny", decisions.denied)];
         counters(&mut encoder, "decisions", "Decisions about reads, by their answer", "decision", &answers)?;
         let cached = [("", decisions.remembered)];

@@ -19,7 +19,7 @@ use super::problem::Problem;
 use super::views::PageView;
 use super::{Edge, Entrance, Via};
 use super::{
-    access_requests, audit_log, body, consents, evaluation, explanations, health, page, precise, rest, search,
+    access_requests, audit_log, body, consents, evaluation, explanations, guest, health, page, precise, rest, search,
     support_requests, tasks, tenants,
 };
 use crate::identity::Caller;
@@ -37,23 +37,13 @@ pub fn router(edge: Arc<Edge>, via: Via) -> Router {
 
 /// The routes behind this entrance.
 pub(super) fn routes(entrance: Entrance) -> Router {
-    let decisions = Router::new()
-        .route(EVALUATION, post(evaluation::evaluation))
-        .route("/access/v1/evaluations", post(evaluation::evaluations))
-        .route("/access/v1/search/subject", post(search::subjects))
-        .route("/access/v1/search/resource", post(search::resources))
-        .route("/access/v1/search/action", post(search::actions))
-        .route("/.well-known/authzen-configuration", get(evaluation::configuration))
-        .route("/.well-known/consentry-receipt-keys", get(consents::receipt_keys))
-        .route("/access/v1/jwks", get(tasks::keys))
-        .route("/access/v1/request-schema", get(tasks::schema))
-        .route("/healthz", get(health::healthz))
-        .route("/readyz", get(health::readyz));
-    let routes = match entrance.via {
-        Via::UnixSocket => decisions,
-        Via::Tcp => decisions.merge(workflow()),
+    let routes = match (entrance.edge.guest.clone(), entrance.via) {
+        (Some(guest), _) => guest::routes(entrance.clone(), guest),
+        (None, Via::UnixSocket) => decisions(),
+        (None, Via::Tcp) => decisions().merge(workflow()),
     };
     routes
+        .merge(of_every_service())
         .fallback(async |headers: HeaderMap| with_request_id(Problem::no_such_path().into_response(), &headers))
         .method_not_allowed_fallback(async |headers: HeaderMap| {
             let detail = "this path takes another method";
@@ -71,6 +61,26 @@ pub(super) fn entrance(edge: Arc<Edge>, via: Via) -> Entrance {
         Via::Tcp => edge.insecure_loopback.then(Caller::insecure_loopback),
     };
     Entrance { edge, via, local, last_token: None }
+}
+
+fn decisions() -> Router<Entrance> {
+    Router::new()
+        .route(EVALUATION, post(evaluation::evaluation))
+        .route("/access/v1/evaluations", post(evaluation::evaluations))
+        .route("/access/v1/search/subject", post(search::subjects))
+        .route("/access/v1/search/resource", post(search::resources))
+        .route("/access/v1/search/action", post(search::actions))
+        .route("/.well-known/consentry-receipt-keys", get(consents::receipt_keys))
+        .route("/access/v1/jwks", get(tasks::keys))
+        .route("/access/v1/request-schema", get(tasks::schema))
+}
+
+/// Where things are, and whether they work.
+fn of_every_service() -> Router<Entrance> {
+    Router::new()
+        .route("/.well-known/authzen-configuration", get(evaluation::configuration))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
 }
 
 fn workflow() -> Router<Entrance> {

@@ -2,65 +2,28 @@
 //!
 //! They answer about diagnostic data. Of other kinds of subject and resource nothing is found.
 
+pub(super) mod pages;
+
 use std::borrow::Cow;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::Response;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use serde::Deserialize;
 
+use self::pages::{Found, PageWanted, Wanted, of_all};
 use super::Entrance;
 use super::evaluation::{ATTEMPTS, REQUEST_ID, believe_nothing, decided, facts_changing};
 use super::problem::Problem;
-use super::wire::{self, Action, Context, Object, object, object_or_null};
+use super::wire::{self, Action, Context, Part, object, object_or_null};
 use crate::audit::Asked;
 use crate::decision::{NotSearched, Sought};
 use crate::identity::Caller;
-use crate::signing::sha256;
 use crate::workflow::Subject;
-
-/// How many results a page has where the request names no limit.
-const USUAL_LIMIT: usize = 100;
-/// The most results of a page.
-const MAX_LIMIT: usize = 1_000;
-/// The longest page token that is looked at, in bytes.
-const MAX_TOKEN_BYTES: usize = 1_024;
 
 const ENGINEER: &str = "SupportEngineer";
 const DATA: &str = "DiagnosticData";
-
-/// A subject or a resource. The id of what is searched for is ignored, whatever it is (section 8.4.1).
-#[derive(Deserialize)]
-struct Part<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
-    #[serde(default, borrow)]
-    id: Option<&'a RawValue>,
-    #[serde(default)]
-    #[expect(dead_code, reason = "checked to be an object, and not believed")]
-    properties: Option<Object>,
-}
-
-impl<'a> Part<'a> {
-    /// The id, where it is asked about.
-    fn id(&self, field: &'static str) -> Result<Cow<'a, str>, Problem> {
-        let id = self.id.ok_or_else(|| Problem::invalid(field, format!("missing field `{field}`")))?;
-        serde_json::from_str(id.get()).map_err(|error| Problem::invalid(field, error.to_string()))
-    }
-}
-
-/// Which part of the results is asked for.
-#[derive(Default, Deserialize)]
-struct PageWanted<'a> {
-    #[serde(default, borrow)]
-    token: Option<Cow<'a, str>>,
-    #[serde(default)]
-    limit: Option<usize>,
-}
 
 #[derive(Deserialize)]
 struct Search<'a> {
@@ -140,7 +103,7 @@ impl Entrance {
         } else {
             Vec::new()
         };
-        Ok(page(&found, &wanted, what))
+        Ok(of_all(&found, &wanted, |found| what.told(found)))
     }
 
     /// Searches, and records what was found.
@@ -165,93 +128,14 @@ impl Entrance {
     }
 }
 
-/// What was found, in the order in which readers expect the members.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Found<'a> {
-    Entity {
-        #[serde(rename = "type")]
-        kind: &'static str,
-        id: &'a str,
-    },
-    Action {
-        name: &'a str,
-    },
-}
-
 impl For {
-    fn told(self, found: &str) -> Found<'_> {
+    const fn told(self, found: &str) -> Found<'_> {
         match self {
             Self::Subjects => Found::Entity { kind: ENGINEER, id: found },
             Self::Resources => Found::Entity { kind: DATA, id: found },
             Self::Actions => Found::Action { name: found },
         }
     }
-}
-
-/// A place among a search's results, as the token of the next page.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Place {
-    /// A digest of what was searched for: a token goes on with the same search alone (section 8.2.1).
-    search: String,
-    from: usize,
-    limit: usize,
-}
-
-/// The part of the results that is wanted.
-struct Wanted(Place);
-
-impl Wanted {
-    fn of(page: Option<&PageWanted<'_>>, search: &str) -> Result<Self, Problem> {
-        let digest = sha256(search.as_bytes());
-        let limit = page.and_then(|page| page.limit);
-        if limit.is_some_and(|limit| limit > MAX_LIMIT) {
-            return Err(Problem::invalid("page.limit", format!("is over {MAX_LIMIT}")));
-        }
-        let Some(token) = page.and_then(|page| page.token.as_deref()).filter(|token| !token.is_empty()) else {
-            return Ok(Self(Place { search: digest, from: 0, limit: limit.unwrap_or(USUAL_LIMIT) }));
-        };
-        let invalid = |detail: &str| Problem::invalid("page.token", detail);
-        let bytes = (token.len() <= MAX_TOKEN_BYTES).then(|| URL_SAFE_NO_PAD.decode(token).ok()).flatten();
-        let place: Option<Place> = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let place = place.ok_or_else(|| invalid("is no token of ours: take `next_token` of a page as it is"))?;
-        if place.search != digest {
-            return Err(invalid("belongs to another search: ask the same again to go on"));
-        }
-        if place.limit > MAX_LIMIT || limit.is_some_and(|limit| limit != place.limit) {
-            return Err(Problem::invalid("page.limit", "is another one than before: leave it out to go on"));
-        }
-        Ok(Self(place))
-    }
-}
-
-/// A page of results (section 8.3). It comes first, so that whoever reads knows how many there are.
-fn page(found: &[String], wanted: &Wanted, what: For) -> String {
-    #[derive(Serialize)]
-    struct PageTold {
-        next_token: String,
-        count: usize,
-        total: usize,
-    }
-    #[derive(Serialize)]
-    struct Told<'a> {
-        page: PageTold,
-        results: Vec<Found<'a>>,
-    }
-    let Wanted(place) = wanted;
-    let end = place.from.saturating_add(place.limit).min(found.len());
-    let part = found.get(place.from.min(end)..end).unwrap_or_default();
-    let next = Place { search: place.search.clone(), from: end, limit: place.limit };
-    let next_token = if end < found.len() {
-        URL_SAFE_NO_PAD.encode(serde_json::to_vec(&next).unwrap_or_default())
-    } else {
-        String::new()
-    };
-    let results: Vec<Found<'_>> = part.iter().map(|found| what.told(found)).collect();
-    let told = Told { page: PageTold { next_token, count: results.len(), total: found.len() }, results };
-    // Texts and numbers serialise.
-    serde_json::to_string(&told).unwrap_or_default()
 }
 
 impl From<NotSearched> for Problem {

@@ -1,7 +1,7 @@
 //! AuthZEN requests on the wire (Authorization API 1.0, sections 5, 6, 7 and 10.1.1), borrowed from the body.
 //!
-//! Unknown members are ignored. What callers say about subjects and resources in `properties` is not believed (G7);
-//! keys of `context` that are the service's own facts are refused.
+//! Unknown members are ignored. What callers say about subjects and resources in `properties` is not believed (G7), and is
+//! not even kept but for guest models; keys of `context` that are the service's own facts are refused.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,24 +15,49 @@ use serde_json::value::RawValue;
 use super::body;
 use super::problem::Problem;
 
-/// A subject or a resource.
+/// A subject or a resource, with properties that are read as `P`.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Entity<'a> {
+#[serde(bound(deserialize = "P: Deserialize<'de>"))]
+pub(super) struct Entity<'a, P = Properties<'a>> {
     #[serde(rename = "type", borrow)]
     pub(super) kind: Cow<'a, str>,
     #[serde(borrow)]
     pub(super) id: Cow<'a, str>,
-    #[serde(default, borrow)]
-    pub(super) properties: Option<Properties<'a>>,
+    #[serde(default)]
+    pub(super) properties: Option<P>,
 }
 
-/// An action.
+/// The same where the id is what is searched for: then it is ignored, whatever it is (section 8.4.1).
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Action<'a> {
+#[serde(bound(deserialize = "P: Deserialize<'de>"))]
+pub(super) struct Part<'a, P = Properties<'a>> {
+    #[serde(rename = "type", borrow)]
+    pub(super) kind: Cow<'a, str>,
+    #[serde(default, borrow)]
+    id: Option<&'a RawValue>,
+    #[serde(default)]
+    pub(super) properties: Option<P>,
+}
+
+impl<'a, P> Part<'a, P> {
+    /// The id, where it is asked about.
+    ///
+    /// # Errors
+    /// 400.
+    pub(super) fn id(&self, field: &'static str) -> Result<Cow<'a, str>, Problem> {
+        let id = self.id.ok_or_else(|| Problem::invalid(field, format!("missing field `{field}`")))?;
+        serde_json::from_str(id.get()).map_err(|error| Problem::invalid(field, error.to_string()))
+    }
+}
+
+/// An action, with properties that are read as `P`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(bound(deserialize = "P: Deserialize<'de>"))]
+pub(super) struct Action<'a, P = Properties<'a>> {
     #[serde(borrow)]
     pub(super) name: Cow<'a, str>,
-    #[serde(default, borrow)]
-    pub(super) properties: Option<Properties<'a>>,
+    #[serde(default)]
+    pub(super) properties: Option<P>,
 }
 
 /// The context of a question.
@@ -68,42 +93,45 @@ impl Context<'_> {
 
 /// One question.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Evaluation<'a> {
+#[serde(bound(deserialize = "P: Deserialize<'de>, C: Deserialize<'de>"))]
+pub(super) struct Evaluation<'a, P = Properties<'a>, C = Context<'a>> {
     #[serde(borrow, deserialize_with = "object")]
-    pub(super) subject: Entity<'a>,
+    pub(super) subject: Entity<'a, P>,
     #[serde(borrow, deserialize_with = "object")]
-    pub(super) action: Action<'a>,
+    pub(super) action: Action<'a, P>,
     #[serde(borrow, deserialize_with = "object")]
-    pub(super) resource: Entity<'a>,
-    #[serde(default, borrow, deserialize_with = "object_or_null")]
-    pub(super) context: Option<Context<'a>>,
+    pub(super) resource: Entity<'a, P>,
+    #[serde(default, deserialize_with = "object_or_null")]
+    pub(super) context: Option<C>,
 }
 
 /// One question of a batch: what it leaves out comes from the batch.
 #[derive(Debug, Clone, Deserialize)]
-pub(super) struct Item<'a> {
+#[serde(bound(deserialize = "P: Deserialize<'de>, C: Deserialize<'de>"))]
+pub(super) struct Item<'a, P = Properties<'a>, C = Context<'a>> {
     #[serde(default, borrow, deserialize_with = "object_or_null")]
-    pub(super) subject: Option<Entity<'a>>,
+    pub(super) subject: Option<Entity<'a, P>>,
     #[serde(default, borrow, deserialize_with = "object_or_null")]
-    pub(super) action: Option<Action<'a>>,
+    pub(super) action: Option<Action<'a, P>>,
     #[serde(default, borrow, deserialize_with = "object_or_null")]
-    pub(super) resource: Option<Entity<'a>>,
-    #[serde(default, borrow, deserialize_with = "object_or_null")]
-    pub(super) context: Option<Context<'a>>,
+    pub(super) resource: Option<Entity<'a, P>>,
+    #[serde(default, deserialize_with = "object_or_null")]
+    pub(super) context: Option<C>,
 }
 
 /// A batch.
 #[derive(Debug, Deserialize)]
 #[expect(clippy::struct_field_names, reason = "the protocol's own member names")]
-pub(super) struct Evaluations<'a> {
+#[serde(bound(deserialize = "P: Deserialize<'de>, C: Deserialize<'de>"))]
+pub(super) struct Evaluations<'a, P = Properties<'a>, C = Context<'a>> {
     #[serde(default, borrow, deserialize_with = "object_or_null")]
-    pub(super) subject: Option<Entity<'a>>,
+    pub(super) subject: Option<Entity<'a, P>>,
     #[serde(default, borrow, deserialize_with = "object_or_null")]
-    pub(super) action: Option<Action<'a>>,
+    pub(super) action: Option<Action<'a, P>>,
     #[serde(default, borrow, deserialize_with = "object_or_null")]
-    pub(super) resource: Option<Entity<'a>>,
-    #[serde(default, borrow, deserialize_with = "object_or_null")]
-    pub(super) context: Option<Context<'a>>,
+    pub(super) resource: Option<Entity<'a, P>>,
+    #[serde(default, deserialize_with = "object_or_null")]
+    pub(super) context: Option<C>,
     #[serde(default, borrow)]
     pub(super) evaluations: Option<Vec<&'a RawValue>>,
     #[serde(default, deserialize_with = "object_or_null")]
@@ -195,25 +223,24 @@ impl<'de: 'a, 'a> Deserialize<'de> for Properties<'a> {
     }
 }
 
-/// An object whose content does not matter.
-#[derive(Debug, Clone)]
-pub(super) struct Object;
-
-impl<'de> Deserialize<'de> for Object {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AnyObject;
-        impl<'de> Visitor<'de> for AnyObject {
-            type Value = Object;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Object, M::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Object)
-            }
-        }
-        deserializer.deserialize_map(AnyObject)
-    }
+/// An item with what it left out (section 7.1.1: whole members, never parts of them).
+///
+/// # Errors
+/// 400 naming the member that neither of them has.
+pub(super) fn complete<'a, P: Clone, C: Clone>(
+    item: Item<'a, P, C>,
+    defaults: &Item<'a, P, C>,
+) -> Result<Evaluation<'a, P, C>, Problem> {
+    let missing = |field: &'static str| Problem::invalid(field, format!("missing field `{field}`"));
+    let entity = |own: Option<Entity<'a, P>>, default: &Option<Entity<'a, P>>, field| {
+        own.or_else(|| default.clone()).ok_or_else(|| missing(field))
+    };
+    Ok(Evaluation {
+        subject: entity(item.subject, &defaults.subject, "subject")?,
+        action: item.action.or_else(|| defaults.action.clone()).ok_or_else(|| missing("action"))?,
+        resource: entity(item.resource, &defaults.resource, "resource")?,
+        context: item.context.or_else(|| defaults.context.clone()),
+    })
 }
 
 /// Parses a body or an item. The way without errors is plain; the other one parses again to name the member.

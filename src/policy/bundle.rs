@@ -1,16 +1,15 @@
 //! Bundles: schema, role catalogue and policies, checked together before anything is asked of them (G6).
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use cedar_policy::{Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
+use cedar_policy::{PolicyId, PolicySet, Schema};
 use serde::Serialize;
 
 use super::index::Index;
+use super::named::{Annotations, parse_policies, validate};
 use super::nesting;
-use super::place::{LoadError, Place, Problem, place_of_policy, problems};
+use super::place::{LoadError, Place, Problem, problems};
 use super::question::{ActionId, WorkflowAction};
 use super::roles::{RoleCatalogue, RoleCatalogueError};
 use super::slice::Words;
@@ -54,6 +53,10 @@ pub struct PolicyInfo {
 pub struct PolicyVersion(String);
 
 impl PolicyVersion {
+    pub(super) fn of_digest(digest: &str) -> Self {
+        Self(beginning(digest))
+    }
+
     /// 16 hexadecimal digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -68,7 +71,7 @@ impl fmt::Display for PolicyVersion {
 }
 
 /// Stack for parsing and validating, in bytes. Only what is used of it takes memory.
-const STACK_BYTES: usize = 128 * 1024 * 1024;
+pub(super) const STACK_BYTES: usize = 128 * 1024 * 1024;
 
 static SERIAL: AtomicU64 = AtomicU64::new(1);
 
@@ -110,7 +113,7 @@ impl Bundle {
         let roles = RoleCatalogue::parse(&source.roles.text).map_err(|error| role_problem(&source.roles, &error))?;
         let (schema, _warnings) = Schema::from_cedarschema_str(&source.schema.text)
             .map_err(|error| LoadError { problems: problems(&source.schema.name, &source.schema.text, &error) })?;
-        let named = parse_policies(&source.policies)?;
+        let named = parse_policies(&source.policies, Annotations::Required)?;
         let set = PolicySet::from_policies(named.iter().map(|named| named.policy.clone()))
             .map_err(|error| LoadError::of(error.to_string()))?;
         validate(&schema, &set, &named)?;
@@ -232,116 +235,6 @@ impl Bundle {
     }
 }
 
-/// A policy under its own name.
-struct NamedPolicy<'a> {
-    policy: Policy,
-    info: PolicyInfo,
-    file: &'a SourceFile,
-}
-
-fn parse_policies(files: &[SourceFile]) -> Result<Vec<NamedPolicy<'_>>, LoadError> {
-    let mut found: Vec<Problem> = Vec::new();
-    let mut named: BTreeMap<(usize, usize), NamedPolicy<'_>> = BTreeMap::new();
-    let mut places: BTreeMap<String, Place> = BTreeMap::new();
-    for (number, file) in files.iter().enumerate() {
-        let set = match PolicySet::from_str(&file.text) {
-            Ok(set) => set,
-            Err(errors) => {
-                for error in errors.iter() {
-                    found.extend(problems(&file.name, &file.text, error));
-                }
-                continue;
-            }
-        };
-        for template in set.templates() {
-            found.push(Problem {
-                place: Some(Place::of(&file.name, &file.text, 0)),
-                message: format!("`{}` is a template: write a policy without slots", template.id()),
-                help: None,
-            });
-        }
-        for policy in set.policies() {
-            match name(file, policy) {
-                Ok((offset, policy)) => {
-                    let id = policy.info.id.clone();
-                    if let Some(other) = places.insert(id.clone(), policy.info.place.clone()) {
-                        found.push(Problem {
-                            message: format!("the id `{id}` is taken by the policy at {other}"),
-                            place: Some(policy.info.place.clone()),
-                            help: None,
-                        });
-                    }
-                    named.insert((number, offset), policy);
-                }
-                Err(problem) => found.push(problem),
-            }
-        }
-    }
-    if found.is_empty() { Ok(named.into_values().collect()) } else { Err(LoadError { problems: found }) }
-}
-
-/// Gives a policy the name in its `@id`: Cedar's parser calls policies `policy0`, `policy1` and does not look at it.
-fn name<'a>(file: &'a SourceFile, policy: &Policy) -> Result<(usize, NamedPolicy<'a>), Problem> {
-    let core: &cedar_policy_core::ast::Policy = policy.as_ref();
-    let offset = core.loc().map_or(0, |loc| loc.span.offset());
-    let place = Place::of(&file.name, &file.text, offset);
-    let annotation = |key: &str| {
-        policy.annotation(key).map(str::trim).filter(|text| !text.is_empty()).map(ToOwned::to_owned).ok_or_else(|| {
-            let help = Some(format!("write `@{key}(\"...\")` above the policy"));
-            Problem { place: Some(place.clone()), message: format!("the policy has no `@{key}`"), help }
-        })
-    };
-    let id = annotation("id")?;
-    let rules = annotation("rule")?;
-    let reason = annotation("reason")?;
-    let effect = match policy.effect() {
-        cedar_policy::Effect::Permit => Effect::Permit,
-        cedar_policy::Effect::Forbid => Effect::Forbid,
-    };
-    let reason_code = match effect {
-        Effect::Permit => None,
-        Effect::Forbid => Some(annotation("code")?),
-    };
-    let info = PolicyInfo {
-        rules: rules.split_whitespace().map(ToOwned::to_owned).collect(),
-        reason,
-        code: reason_code,
-        missing: policy.annotation("missing").map(ToOwned::to_owned),
-        alone: policy.annotation("alone").is_some(),
-        effect,
-        place,
-        id: id.clone(),
-    };
-    Ok((offset, NamedPolicy { policy: policy.new_id(PolicyId::new(id)), info, file }))
-}
-
-fn validate(schema: &Schema, set: &PolicySet, named: &[NamedPolicy<'_>]) -> Result<(), LoadError> {
-    let result = Validator::new(schema.clone()).validate(set, ValidationMode::Strict);
-    let mut found = Vec::new();
-    for error in result.validation_errors() {
-        found.extend(problems_of(named, error.policy_id(), error));
-    }
-    // A policy that can never hold is not what its author meant; of a forbid it may be all that stood in the way.
-    if found.is_empty() {
-        for warning in result.validation_warnings() {
-            found.extend(problems_of(named, warning.policy_id(), warning));
-        }
-    }
-    found.sort_by(|a, b| a.place.cmp(&b.place));
-    if found.is_empty() { Ok(()) } else { Err(LoadError { problems: found }) }
-}
-
-fn problems_of(named: &[NamedPolicy<'_>], id: &PolicyId, diagnostic: &dyn miette::Diagnostic) -> Vec<Problem> {
-    let Some(policy) = named.iter().find(|named| named.policy.id() == id) else {
-        return vec![Problem { place: None, message: diagnostic.to_string(), help: None }];
-    };
-    let mut found = problems(&policy.file.name, &policy.file.text, diagnostic);
-    for problem in &mut found {
-        problem.place.get_or_insert_with(|| place_of_policy(&policy.file.name, &policy.file.text, id));
-    }
-    found
-}
-
 fn role_problem(file: &SourceFile, error: &RoleCatalogueError) -> LoadError {
     let place = match error {
         RoleCatalogueError::Json { line, column, .. } => {
@@ -356,7 +249,7 @@ fn role_problem(file: &SourceFile, error: &RoleCatalogueError) -> LoadError {
 
 /// The version of the bundle that these texts make, if they make one.
 pub(super) fn version_of(source: &BundleSource) -> PolicyVersion {
-    PolicyVersion(beginning(&digest_of(source)))
+    PolicyVersion::of_digest(&digest_of(source))
 }
 
 /// A digest of every text, in hexadecimal digits.

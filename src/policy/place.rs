@@ -32,6 +32,13 @@ impl Place {
             column: before.get(line_start..).unwrap_or_default().chars().count() + 1,
         }
     }
+
+    /// The same, with the file's own name alone.
+    #[must_use]
+    pub fn without_folders(&self) -> Self {
+        let file = self.file.rsplit('/').next().unwrap_or_default();
+        Self { file: file.to_owned(), ..self.clone() }
+    }
 }
 
 impl fmt::Display for Place {

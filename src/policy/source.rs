@@ -106,11 +106,16 @@ pub(super) fn read_folder(directory: &Path, folder: &str) -> Result<Vec<SourceFi
 }
 
 fn policy_files(directory: &Path) -> std::io::Result<Vec<String>> {
+    files_with(directory, "cedar")
+}
+
+/// The names of a folder's files with this extension, in their order.
+pub(super) fn files_with(directory: &Path, wanted: &str) -> std::io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in std::fs::read_dir(directory)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
         // An editor's lock and backup files begin with a dot or do not end so.
-        if !name.starts_with('.') && Path::new(&name).extension().is_some_and(|extension| extension == "cedar") {
+        if !name.starts_with('.') && Path::new(&name).extension().is_some_and(|extension| extension == wanted) {
             names.push(name);
         }
     }
@@ -118,7 +123,7 @@ fn policy_files(directory: &Path) -> std::io::Result<Vec<String>> {
     Ok(names)
 }
 
-fn read_file(directory: &Path, name: &str, problems: &mut Vec<Problem>) -> Option<SourceFile> {
+pub(super) fn read_file(directory: &Path, name: &str, problems: &mut Vec<Problem>) -> Option<SourceFile> {
     let path = directory.join(name);
     match read_text(&path) {
         Ok(text) => Some(SourceFile { name: path.display().to_string(), text }),
@@ -138,7 +143,7 @@ fn read_text(path: &PathBuf) -> Result<String, String> {
     String::from_utf8(bytes).map_err(|error| format!("is not UTF-8 at byte {}", error.utf8_error().valid_up_to()))
 }
 
-fn problem(path: &Path, message: &str) -> Problem {
+pub(super) fn problem(path: &Path, message: &str) -> Problem {
     Problem { place: None, message: format!("{}: {message}", path.display()), help: None }
 }
 

@@ -1,6 +1,8 @@
 //! One question over the AuthZEN API: what is malformed, what is ignored, what is refused (G4, G7).
 
 mod batch;
+mod certification;
+mod guest;
 mod questions;
 mod search;
 mod transport;

@@ -4,6 +4,7 @@ mod case;
 mod clock;
 mod disk;
 mod faults;
+mod guest;
 mod kill;
 mod power;
 mod refused;

@@ -14,8 +14,8 @@ use crate::app::App;
 use crate::audit::DecisionLogSettings;
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{
-    AccessRequestSettings, Config, DecisionSettings, Mode, PolicySettings, ReceiptSettings, ServerSettings,
-    StoreSettings, TelemetrySettings,
+    AccessRequestSettings, Config, DecisionSettings, GuestModelSettings, Mode, PolicySettings, ReceiptSettings,
+    ServerSettings, StoreSettings, TelemetrySettings,
 };
 use crate::identity::development::{DevelopmentClaims, DevelopmentKey};
 use crate::identity::{IdentitySettings, IssuerSettings, SigningAlgorithm};
@@ -99,6 +99,7 @@ fn settings(folder: &Path, key_set: &Path, listen: SocketAddr) -> anyhow::Result
         server: ServerSettings { listen, drain_timeout_ms: DRAIN_MS, ..ServerSettings::default() },
         store: StoreSettings { path: folder.join("store.db"), accept_earlier_clock: false },
         policy: PolicySettings::default(),
+        guest_model: GuestModelSettings::default(),
         decision: DecisionSettings::default(),
         decision_log: DecisionLogSettings {
             signing_key: Some(log_key),

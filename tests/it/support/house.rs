@@ -225,16 +225,22 @@ pub fn config(folder: &Path, more: &str) -> Config {
 /// The text of those settings.
 pub fn settings(folder: &Path, more: &str) -> String {
     let folder = folder.display();
+    // Beside a guest model nothing of support access may be set.
+    let tenants = if more.contains("guest_model.") {
+        ""
+    } else {
+        r#"tenants = [
+            { id = "contoso", display_name = "Contoso" },
+            { id = "fabrikam", display_name = "Fabrikam" },
+        ]"#
+    };
     format!(
         r#"
         mode = "development"
         server.listen = "127.0.0.1:0"
         store.path = "{folder}/store.db"
         decision_log.path = "{folder}/decisions"
-        tenants = [
-            {{ id = "contoso", display_name = "Contoso" }},
-            {{ id = "fabrikam", display_name = "Fabrikam" }},
-        ]
+        {tenants}
         {more}
 
         [identity]
