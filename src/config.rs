@@ -362,6 +362,11 @@ impl Config {
         if let Some((key, message)) = ext_authz.and_then(|ext| ext.contradiction(self.server.insecure_loopback)) {
             return contradiction(key, message);
         }
+        if let Some(url) = &self.server.public_url
+            && (!(url.starts_with("https://") || url.starts_with("http://")) || url.contains(['?', '#', ' ']))
+        {
+            return contradiction("server.public_url", "must be an http or https URL without query and fragment");
+        }
         if production && self.decision_log.signing_key.is_none() {
             return contradiction(
                 "decision_log.signing_key",

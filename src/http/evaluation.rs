@@ -16,6 +16,7 @@ use super::Entrance;
 use super::aside::Brought;
 use super::body::{self, Received};
 use super::problem::Problem;
+use super::router::{Path, no_such_path};
 use super::wire::{self, Context, Evaluation, Evaluations, Item, complete};
 use crate::audit::{Asked, Ticket};
 use crate::decision::{Decided, ReadQuestion};
@@ -73,6 +74,19 @@ pub(super) async fn configuration(State(entrance): State<Entrance>, headers: Hea
     let cache = HeaderValue::from_static("public, max-age=300");
     let response = ([(header::CONTENT_TYPE, JSON), (header::CACHE_CONTROL, cache)], metadata.to_string());
     with_request_id(response.into_response(), &headers)
+}
+
+/// `GET /.well-known/authzen-configuration/{path}`: where it is for a URL with a path (section 9.2).
+pub(super) async fn configuration_of(
+    State(entrance): State<Entrance>,
+    Path(path): Path,
+    headers: HeaderMap,
+) -> Response {
+    let ours = entrance.edge.public_url.split("://").last().and_then(|rest| rest.split_once('/'));
+    if ours.is_none_or(|(_host, ours)| ours != path) {
+        return no_such_path(headers).await;
+    }
+    configuration(State(entrance), headers).await
 }
 
 /// One decision on its way out.

@@ -44,7 +44,7 @@ pub(super) fn routes(entrance: Entrance) -> Router {
     };
     routes
         .merge(of_every_service())
-        .fallback(async |headers: HeaderMap| with_request_id(Problem::no_such_path().into_response(), &headers))
+        .fallback(no_such_path)
         .method_not_allowed_fallback(async |headers: HeaderMap| {
             let detail = "this path takes another method";
             let problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail);
@@ -52,6 +52,11 @@ pub(super) fn routes(entrance: Entrance) -> Router {
         })
         .layer(middleware::from_fn_with_state(entrance.edge.limits.read_timeout, rest::discarded))
         .with_state(entrance)
+}
+
+/// The answer where nothing is.
+pub(super) async fn no_such_path(headers: HeaderMap) -> Response {
+    with_request_id(Problem::no_such_path().into_response(), &headers)
 }
 
 /// What the handlers of a listener know.
@@ -79,6 +84,7 @@ fn decisions() -> Router<Entrance> {
 fn of_every_service() -> Router<Entrance> {
     Router::new()
         .route("/.well-known/authzen-configuration", get(evaluation::configuration))
+        .route("/.well-known/authzen-configuration/{*path}", get(evaluation::configuration_of))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
 }

@@ -59,4 +59,11 @@ async fn the_metadata_names_the_endpoints() {
     let house = House::start_with("server.public_url = \"https://pdp.example/base/\"").await;
     let reply = house.tooling().get("/.well-known/authzen-configuration").await;
     assert_eq!(reply.json["access_evaluation_endpoint"], "https://pdp.example/base/access/v1/evaluation");
+    // Of a URL with a path, the metadata stands between host and path.
+    let scoped = house.tooling().get("/.well-known/authzen-configuration/base").await;
+    assert_eq!((scoped.status, &scoped.text), (200, &reply.text));
+    for other in ["other", "base/more", "bas", "base/"] {
+        let reply = house.tooling().get(&format!("/.well-known/authzen-configuration/{other}")).await;
+        assert_eq!(reply.problem(), (404, "no_such_path", ""), "{other}");
+    }
 }

@@ -89,6 +89,8 @@ fn what_does_not_go_with_a_guest_model_is_refused_and_so_is_a_bad_one() {
         ("receipts.signing_key = \"key.pem\"", "receipts.signing_key"),
         ("ext_authz = { listen = \"127.0.0.1:0\", mapping = \"m\" }", "ext_authz"),
         ("policy.shadow = { directory = \"b\", report = \"r\" }", "policy.shadow"),
+        ("server.public_url = \"https://pdp.example/?a=b\"", "server.public_url"),
+        ("server.public_url = \"pdp.example\"", "server.public_url"),
     ] {
         let (good, said) = check(&site(more), "model");
         assert!(!good && said.contains(key), "{key}: {said}");
