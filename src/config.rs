@@ -399,6 +399,7 @@ impl Config {
                 ("receipts.signing_key", self.receipts.signing_key.is_some()),
                 ("policy.shadow", self.policy.shadow.is_some()),
                 ("ext_authz", self.ext_authz.is_some()),
+                ("access_requests.signing_key", self.access_requests.signing_key.is_some()),
             ];
             if let Some((key, _)) = idle.into_iter().find(|(_, set)| *set) {
                 return contradiction(key, "is of support access, which is not served beside `guest_model.directory`");

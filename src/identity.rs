@@ -28,7 +28,7 @@ pub use self::settings::{
 };
 
 use self::cache::{TokenCache, Verified};
-use self::caller::FromToken;
+use self::caller::{FromToken, Proof};
 use self::issuer::Issuer;
 use self::token::{Claims, UnverifiedToken};
 use crate::clock::Clock;
@@ -104,9 +104,18 @@ impl Identity {
         let (key, generation) = issuer.keys.find(unverified.kid()?).await?;
         let claims = unverified.verify(&key, algorithm)?;
         let (tenant, expires_at) = issuer.check(&claims, self.clock.now(), self.skew_ms)?;
-        let caller = self.caller(claims, tenant, expires_at)?;
+        let proof = Proof { issuer: at, generation };
+        let caller = self.caller(claims, tenant, expires_at, proof)?;
         self.cache.put(token, Verified { caller: caller.clone(), expires_at, issuer: at, generation });
         Ok(caller)
+    }
+
+    /// Whether a caller's credential is good now: it has not ended, and its issuer has the keys that it had then.
+    #[must_use]
+    pub fn still_proves(&self, caller: &Caller) -> bool {
+        let keys = caller.proof().and_then(|proof| Some((self.issuers.get(proof.issuer)?, proof.generation)));
+        let is_proved = keys.is_some_and(|(issuer, generation)| issuer.keys.generation() == generation);
+        is_proved && caller.expires_at().is_some_and(|end| self.clock.now() < end)
     }
 
     /// Reads the keys of all issuers again. To be called every hour; a failure is logged and the old keys stay.
@@ -117,7 +126,13 @@ impl Identity {
     }
 
     /// The caller that the checked claims describe.
-    fn caller(&self, claims: Claims, tenant: TenantId, expires_at: Timestamp) -> Result<Caller, TokenRefused> {
+    fn caller(
+        &self,
+        claims: Claims,
+        tenant: TenantId,
+        expires_at: Timestamp,
+        proof: Proof,
+    ) -> Result<Caller, TokenRefused> {
         let kind = kind(&claims, &tenant)?;
         let roles = names(claims.wids.as_deref(), |name| RoleId::new(name).ok())?;
         let app_roles = names(claims.roles.as_deref(), |name| AppRole::new(name).ok())?;
@@ -130,6 +145,7 @@ impl Identity {
             tenant,
             expires_at,
             token_id: claims.jti.or(claims.uti).filter(printable),
+            proof,
         }))
     }
 }

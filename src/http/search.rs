@@ -1,10 +1,12 @@
 //! The search endpoints (AuthZEN Authorization API 1.0, section 8): what may be read, by whom, and how.
 //!
-//! They answer about diagnostic data. Of other kinds of subject and resource nothing is found.
+//! They answer about diagnostic data, and who may decide on a consent. Of other kinds of subject and resource nothing is
+//! found.
 
 pub(super) mod pages;
 
 use std::borrow::Cow;
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -20,10 +22,12 @@ use super::wire::{self, Action, Context, Part, object, object_or_null};
 use crate::audit::Asked;
 use crate::decision::{NotSearched, Sought};
 use crate::identity::Caller;
-use crate::workflow::Subject;
+use crate::workflow::{Subject, WorkflowError};
 
 const ENGINEER: &str = "SupportEngineer";
 const DATA: &str = "DiagnosticData";
+const PERSON: &str = "User";
+const CONSENT: &str = "Consent";
 
 #[derive(Deserialize)]
 struct Search<'a> {
@@ -78,6 +82,7 @@ async fn answered(entrance: &Entrance, what: For, request: Request) -> Response 
 impl Entrance {
     async fn search(&self, what: For, headers: &HeaderMap, body: Body) -> Result<String, Problem> {
         let (caller, bytes) = self.admitted(headers, body).await?;
+        let began = Instant::now();
         let search: Search<'_> = wire::parse(&bytes)?;
         let subject = match what {
             For::Subjects => Cow::Borrowed(""),
@@ -93,9 +98,14 @@ impl Entrance {
             For::Actions => Sought::Verbs { engineer: &subject, resource: &resource },
         };
         believe_nothing(search.context.as_ref())?;
+        let kinds = (&*search.subject.kind, &*search.resource.kind);
+        if let (For::Subjects, (PERSON, CONSENT)) = (what, kinds) {
+            let wanted = Wanted::of(search.page.as_ref(), &format!("{:?}", (kinds, search.verb()?, &resource)))?;
+            let found = self.who_may(&caller, search.verb()?, &resource, began).await?;
+            return Ok(of_all(&found, &wanted, |id| Found::Entity { kind: PERSON, id }));
+        }
         self.may_ask(&caller, Subject { kind: &search.subject.kind, id: &subject }).await?;
         let support_request = search.context.as_ref().and_then(|context| context.support_request.as_deref());
-        let kinds = (&*search.subject.kind, &*search.resource.kind);
         let wanted = Wanted::of(search.page.as_ref(), &format!("{:?}", (kinds, sought, support_request)))?;
         // Of other kinds nothing is found.
         let found = if kinds == (ENGINEER, DATA) {
@@ -104,6 +114,24 @@ impl Entrance {
             Vec::new()
         };
         Ok(of_all(&found, &wanted, |found| what.told(found)))
+    }
+
+    /// Who may decide on a consent. What there is not, and what is not for the caller to know of, is nobody's (R19).
+    async fn who_may(
+        &self,
+        caller: &Caller,
+        action: &str,
+        consent: &str,
+        began: Instant,
+    ) -> Result<Vec<String>, Problem> {
+        // Whoever asks about their own tenant's consent asks about themselves, too.
+        self.may_ask(caller, Subject { kind: PERSON, id: caller.name() }).await?;
+        let identity = &self.edge.identity;
+        match self.edge.workflow.who_may(caller, action, consent, &|person| identity.still_proves(person), began).await
+        {
+            Err(WorkflowError::NotFound(_)) => Ok(Vec::new()),
+            found => Ok(found?),
+        }
     }
 
     /// Searches, and records what was found.

@@ -48,8 +48,18 @@ struct Known {
     vendor: bool,
     expires_at: Option<Timestamp>,
     token_id: Option<Box<str>>,
+    proof: Option<Proof>,
     memo: AtomicU64,
     memo_of_self: AtomicU64,
+}
+
+/// What a token was verified with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Proof {
+    /// The issuer's place in the list.
+    pub(super) issuer: usize,
+    /// The generation of the issuer's keys.
+    pub(super) generation: u64,
 }
 
 /// What a verified token says about its caller.
@@ -61,6 +71,7 @@ pub(super) struct FromToken {
     pub(super) vendor: bool,
     pub(super) expires_at: Timestamp,
     pub(super) token_id: Option<String>,
+    pub(super) proof: Proof,
 }
 
 impl Caller {
@@ -74,6 +85,7 @@ impl Caller {
             vendor: token.vendor,
             expires_at: Some(token.expires_at),
             token_id: token.token_id.map(String::into_boxed_str),
+            proof: Some(token.proof),
             memo: AtomicU64::new(0),
             memo_of_self: AtomicU64::new(0),
         }))
@@ -89,6 +101,7 @@ impl Caller {
             vendor: false,
             expires_at: None,
             token_id: None,
+            proof: None,
             memo: AtomicU64::new(0),
             memo_of_self: AtomicU64::new(0),
         }))
@@ -161,6 +174,17 @@ impl Caller {
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
         self.0.token_id.as_deref()
+    }
+
+    /// Whether this is the same caller by the same credential.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// What the token was verified with; local callers have none.
+    pub(super) fn proof(&self) -> Option<Proof> {
+        self.0.proof
     }
 
     /// A slot for whoever decides to remember something about this credential; starts at 0 and means nothing here.

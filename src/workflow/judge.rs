@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::error::{Denied, WorkflowError};
+use super::known::KnownPeople;
 use crate::audit::{Asked, DecisionId, DecisionIds, DecisionLog, WorkflowRecord};
 use crate::clock::Clock;
 use crate::decision::{PolicyRef, Reason, Shadow, ShadowAnswer, policies_of, reason_of};
@@ -20,6 +21,7 @@ pub struct Judge {
     log: Arc<DecisionLog>,
     ids: Arc<DecisionIds>,
     shadow: Option<Arc<Shadow>>,
+    known: KnownPeople,
 }
 
 /// What the policies said.
@@ -41,7 +43,7 @@ impl Judge {
     /// A judge by these policies who records in this log.
     #[must_use]
     pub fn new(policies: Arc<Policies>, clock: Arc<dyn Clock>, log: Arc<DecisionLog>, ids: Arc<DecisionIds>) -> Self {
-        Self { policies, clock, log, ids, shadow: None }
+        Self { policies, clock, log, ids, shadow: None, known: KnownPeople::default() }
     }
 
     /// The same, with a bundle that is asked beside the one in force.
@@ -74,6 +76,16 @@ impl Judge {
             shadow.compare(&judgement.id, self.clock.now(), asked, || judgement.told(), verdict);
         }
         Ok(judgement)
+    }
+
+    /// The people whose rights are known although they are not calling.
+    pub(super) fn known(&self) -> &KnownPeople {
+        &self.known
+    }
+
+    /// An id for what is no judgement, and is recorded.
+    pub(super) fn next_id(&self) -> DecisionId {
+        self.ids.next()
     }
 
     /// The log in which answers are recorded, to be read back.
@@ -185,6 +197,17 @@ impl Judge {
         self.ask(bundle, caller, action, resource, Circumstances::of(action, now)).allowed
     }
 
+    /// What the policies would say to somebody who is not calling. It is no answer to anybody.
+    pub(super) fn would_allow(
+        bundle: &Bundle,
+        person: &Caller,
+        action: WorkflowAction,
+        resource: Resource<'_>,
+        now: Timestamp,
+    ) -> bool {
+        verdict(bundle, person, action, resource, Circumstances::of(action, now)).allowed
+    }
+
     fn ask(
         &self,
         bundle: &Bundle,
@@ -194,6 +217,8 @@ impl Judge {
         circumstances: Circumstances<'_>,
     ) -> Judgement {
         let verdict = verdict(bundle, caller, action, resource, circumstances);
+        let is_shown_a_consent = verdict.allowed && action == WorkflowAction::ViewConsent;
+        self.known.came(caller, is_shown_a_consent, self.clock.now());
         Judgement {
             id: self.ids.next(),
             allowed: verdict.allowed,

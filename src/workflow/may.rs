@@ -12,7 +12,8 @@ use super::judge::Judgement;
 use crate::decision::Reason;
 use crate::identity::{Caller, CallerKind};
 use crate::model::{
-    AccessRequestId, Case, Command, ConsentId, Narrowing, NewAccessRequest, Scope, SupportRequestId, TenantId, decide,
+    AccessRequestId, Case, Command, ConsentId, Narrowing, NewAccessRequest, Refusal, Scope, SupportRequestId, TenantId,
+    Timestamp, decide,
 };
 use crate::policy::{Circumstances, EndpointName, Resource, WorkflowAction};
 use crate::store::{CaseRef, StoredCase};
@@ -183,27 +184,10 @@ impl Workflow {
         }
         let circumstances = Circumstances::of(question.action, now);
         let judgement = self.judge.judge(caller, question.action, resource, circumstances).await?;
-        let command = match question.action {
-            WorkflowAction::ApproveConsent => Command::ApproveConsent(id.clone(), Scope::WHOLE),
-            WorkflowAction::RejectConsent => Command::RejectConsent(id.clone()),
-            WorkflowAction::NarrowConsent => Command::NarrowConsent(id.clone(), Narrowing::default()),
-            WorkflowAction::RevokeConsent => Command::RevokeConsent(id.clone()),
-            WorkflowAction::CreateAccessRequest
-            | WorkflowAction::ViewAccessRequest
-            | WorkflowAction::CancelAccessRequest
-            | WorkflowAction::ViewSupportRequest
-            | WorkflowAction::ViewConsent
-            | WorkflowAction::ViewApprovedAccess
-            | WorkflowAction::ListConsents
-            | WorkflowAction::ReadAuditLog
-            | WorkflowAction::Evaluate
-            | WorkflowAction::EvaluateAsEngineer
-            | WorkflowAction::ManageSupportRequests
-            | WorkflowAction::RegisterTenant
-            | WorkflowAction::ListOwnRequests
-            | WorkflowAction::ExplainDecisions => return Ok(judgement),
-        };
-        Ok(self.if_the_case_takes_it(caller, judgement, &stored.case, &command))
+        if !judgement.allowed {
+            return Ok(judgement);
+        }
+        Ok(unless_refused(judgement, case_takes(&stored.case, caller, question.action, id, now)))
     }
 
     /// What is allowed may still be refused by the case as it is now: the button stays grey then, too.
@@ -211,17 +195,7 @@ impl Workflow {
         if !judgement.allowed {
             return judgement;
         }
-        match decide(Some(case), command, &actor(caller), self.clock.now()) {
-            Ok(_) => judgement,
-            Err(refusal) => {
-                let reason = Reason {
-                    code: refusal.code().to_owned(),
-                    message: refusal.to_string(),
-                    missing_consents: Vec::new(),
-                };
-                Judgement { allowed: false, reason, policies: Vec::new(), ..judgement }
-            }
-        }
+        unless_refused(judgement, decide(Some(case), command, &actor(caller), self.clock.now()).map(drop))
     }
 
     async fn target(&self, question: &MayQuestion<'_>) -> Result<Option<Found>, WorkflowError> {
@@ -261,6 +235,47 @@ impl Workflow {
     ) -> Result<Judgement, WorkflowError> {
         self.judge.deny(caller, question.action.as_str(), question.target.kind, question.target.id, code, message).await
     }
+}
+
+/// The judgement, or the case's refusal in its place.
+fn unless_refused(judgement: Judgement, taken: Result<(), Refusal>) -> Judgement {
+    let Err(refusal) = taken else { return judgement };
+    let reason = Reason { code: refusal.code().to_owned(), message: refusal.to_string(), missing_consents: Vec::new() };
+    Judgement { allowed: false, reason, policies: Vec::new(), ..judgement }
+}
+
+/// Whether the case, as it is, would take this of this caller. Looking is always taken.
+///
+/// # Errors
+/// The refusal.
+pub(super) fn case_takes(
+    case: &Case,
+    caller: &Caller,
+    action: WorkflowAction,
+    id: &ConsentId,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let command = match action {
+        WorkflowAction::ApproveConsent => Command::ApproveConsent(id.clone(), Scope::WHOLE),
+        WorkflowAction::RejectConsent => Command::RejectConsent(id.clone()),
+        WorkflowAction::NarrowConsent => Command::NarrowConsent(id.clone(), Narrowing::default()),
+        WorkflowAction::RevokeConsent => Command::RevokeConsent(id.clone()),
+        WorkflowAction::CreateAccessRequest
+        | WorkflowAction::ViewAccessRequest
+        | WorkflowAction::CancelAccessRequest
+        | WorkflowAction::ViewSupportRequest
+        | WorkflowAction::ViewConsent
+        | WorkflowAction::ViewApprovedAccess
+        | WorkflowAction::ListConsents
+        | WorkflowAction::ReadAuditLog
+        | WorkflowAction::Evaluate
+        | WorkflowAction::EvaluateAsEngineer
+        | WorkflowAction::ManageSupportRequests
+        | WorkflowAction::RegisterTenant
+        | WorkflowAction::ListOwnRequests
+        | WorkflowAction::ExplainDecisions => return Ok(()),
+    };
+    decide(Some(case), &command, &actor(caller), now).map(drop)
 }
 
 /// The resource of a question, as found.

@@ -2,6 +2,7 @@
 
 mod batch;
 mod certification;
+mod deciders;
 mod guest;
 mod questions;
 mod search;

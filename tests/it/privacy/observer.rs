@@ -178,6 +178,13 @@ pub async fn look_at_everything(world: &mut World, who: &str) {
 
 /// Every question about oneself, and some about others.
 async fn ask_everything(world: &mut World, who: &str) {
+    for id in ids(world, "consents") {
+        let search = json!({
+            "subject": { "type": "User" }, "action": { "name": "approveConsent" },
+            "resource": { "type": "Consent", "id": id },
+        });
+        world.look(&Look::new(who, Method::POST, "/access/v1/search/subject").saying(search.to_string())).await;
+    }
     let mut resources = Vec::new();
     for id in ids(world, "consents") {
         resources.push(("Consent", id));
