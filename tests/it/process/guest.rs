@@ -88,6 +88,7 @@ fn what_does_not_go_with_a_guest_model_is_refused_and_so_is_a_bad_one() {
         ("tenants = [{ id = \"a\", display_name = \"A\" }]", "tenants"),
         ("receipts.signing_key = \"key.pem\"", "receipts.signing_key"),
         ("ext_authz = { listen = \"127.0.0.1:0\", mapping = \"m\" }", "ext_authz"),
+        ("access_requests.signing_key = \"key.pem\"", "access_requests.signing_key"),
         ("policy.shadow = { directory = \"b\", report = \"r\" }", "policy.shadow"),
         ("server.public_url = \"https://pdp.example/?a=b\"", "server.public_url"),
         ("server.public_url = \"pdp.example\"", "server.public_url"),
