@@ -136,14 +136,8 @@ impl App {
         let (receipt_signer, receipt_keys) = keys::of_receipts(&config.receipts)?;
         let mapping = ext_authz::read(config, &bundle)?;
         let log = Arc::new(DecisionLog::open(&config.decision_log, Arc::clone(&clock))?);
-        let sqlite = Arc::new(SqliteStore::open(&config.store.path)?);
-        if let Some(stored) = sqlite.last_commit_at().filter(|_| !config.store.accept_earlier_clock) {
-            go_on_from(stored, &*clock)?;
-        }
+        let sqlite = open_store(config, &*clock).await?;
         let store: Arc<dyn Store> = Arc::<SqliteStore>::clone(&sqlite);
-        for tenant in &config.tenants {
-            register(&*store, tenant, &*clock).await?;
-        }
         let heads = config.decision_log.publish_url.as_deref().map(|url| HeadPosts::new(url, Arc::clone(&log)));
         let heads = heads.transpose()?.map(Arc::new);
         // Bound before anything is promised: an address in use must fail the start.
@@ -361,6 +355,18 @@ fn busy_folders(config: &Config) -> Vec<PathBuf> {
     let files = std::iter::once(&config.store.path).chain(report);
     let folders = files.filter_map(|file| file.parent().map(ToOwned::to_owned));
     folders.chain([config.decision_log.path.clone()]).collect()
+}
+
+/// The store, with the tenants of the configuration in it.
+async fn open_store(config: &Config, clock: &dyn Clock) -> Result<Arc<SqliteStore>, StartError> {
+    let store = Arc::new(SqliteStore::open(&config.store.path)?);
+    if let Some(stored) = store.last_commit_at().filter(|_| !config.store.accept_earlier_clock) {
+        go_on_from(stored, clock)?;
+    }
+    for tenant in &config.tenants {
+        register(&*store, tenant, clock).await?;
+    }
+    Ok(store)
 }
 
 /// Registers a tenant of the configuration, or renames it (R10).

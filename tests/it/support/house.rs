@@ -39,7 +39,8 @@ impl House {
         std::fs::write(folder.path().join("jwks.json"), key.jwks()).unwrap();
         let config = config(folder.path(), more);
         let clock = ManualClock::at("2026-11-22T10:00:00Z".parse::<Timestamp>().unwrap());
-        let app = App::start(&config, Arc::new(clock.clone())).await.unwrap();
+        // On the heap: the start of everything is a large future, and tests hold several.
+        let app = Box::pin(App::start(&config, Arc::new(clock.clone()))).await.unwrap();
         let url = format!("http://{}", app.address());
         Self { app: Some(app), clock, key, url, folder, config }
     }
@@ -70,7 +71,7 @@ impl House {
     /// Stops the service and starts it again on the same folder.
     pub async fn restart(&mut self) {
         self.stop().await;
-        let app = App::start(&self.config, Arc::new(self.clock.clone())).await.unwrap();
+        let app = Box::pin(App::start(&self.config, Arc::new(self.clock.clone()))).await.unwrap();
         self.url = format!("http://{}", app.address());
         self.app = Some(app);
     }
