@@ -384,6 +384,7 @@ async fn register(store: &dyn Store, tenant: &TenantSettings, clock: &dyn Clock)
         writes: vec![Write(object)],
         activities: Vec::new(),
         announcements: Vec::new(),
+        takes_away: false,
     };
     match store.commit(commit).await {
         Ok(_) => Ok(()),

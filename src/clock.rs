@@ -2,15 +2,42 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use crate::model::Timestamp;
 
+/// A moment on the machine's own clock (`CLOCK_BOOTTIME`), in nanoseconds since it was started. Two machines' cannot be
+/// compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BootTime(pub u64);
+
+impl BootTime {
+    /// Later than every other.
+    pub const NEVER: Self = Self(u64::MAX);
+
+    /// So much later.
+    #[must_use]
+    pub fn plus(self, length: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(length.as_nanos()).unwrap_or(u64::MAX)))
+    }
+
+    /// How long it is from `earlier` to here; nothing, if that is later.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
 /// Tells the time to the edges; the domain is given a [`Timestamp`].
 pub trait Clock: Send + Sync + std::fmt::Debug + 'static {
     /// The time. Never earlier than an answer given before, but for one case: see [`SystemClock`].
     fn now(&self) -> Timestamp;
+
+    /// For how long the machine has been up, suspended or not: leases are counted in it. It has nothing to do with the time
+    /// of day, and runs on whatever becomes of that.
+    fn boot(&self) -> BootTime;
 
     /// From here on the time is this at least: something that is already stored happened then.
     fn not_before(&self, _time: Timestamp) {}
@@ -46,22 +73,29 @@ impl Clock for SystemClock {
         let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let wall_ns = i64::try_from(since_epoch.as_nanos()).unwrap_or(i64::MAX);
         // In this order: a pause between the two then makes the wall clock look set back by it, which counts for nothing.
-        let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-        let up_ns = up.tv_sec.saturating_mul(1_000_000_000).saturating_add(up.tv_nsec);
-        Timestamp::from_millis(self.line.time_ns(wall_ns, up_ns) / 1_000_000)
+        Timestamp::from_millis(self.line.time_ns(wall_ns, up_ns()) / 1_000_000)
+    }
+
+    fn boot(&self) -> BootTime {
+        BootTime(u64::try_from(up_ns()).unwrap_or_default())
     }
 
     fn not_before(&self, time: Timestamp) {
         self.now();
-        let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-        let up_ns = up.tv_sec.saturating_mul(1_000_000_000).saturating_add(up.tv_nsec);
-        self.line.lead_ns.fetch_max(time.as_millis().saturating_mul(1_000_000).saturating_sub(up_ns), Ordering::AcqRel);
+        let lead_ns = time.as_millis().saturating_mul(1_000_000).saturating_sub(up_ns());
+        self.line.lead_ns.fetch_max(lead_ns, Ordering::AcqRel);
     }
 
     fn trouble(&self) -> Option<String> {
         self.now();
         self.line.trouble()
     }
+}
+
+/// For how long the machine has been up.
+fn up_ns() -> i64 {
+    let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    up.tv_sec.saturating_mul(SECOND_NS).saturating_add(up.tv_nsec)
 }
 
 const SECOND_NS: i64 = 1_000_000_000;
@@ -197,6 +231,10 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp::from_millis(self.now_ms.load(Ordering::Acquire))
+    }
+
+    fn boot(&self) -> BootTime {
+        BootTime(u64::try_from(self.now_ms.load(Ordering::Acquire)).unwrap_or_default().saturating_mul(1_000_000))
     }
 }
 

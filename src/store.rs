@@ -13,6 +13,7 @@ pub mod sqlite;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -93,6 +94,9 @@ pub struct Commit {
     pub activities: Vec<Activity>,
     /// What tenants are to be told (R23).
     pub announcements: Vec<Announcement>,
+    /// Whether somebody may do less after it, or is told of a change after which somebody may: then its committer waits
+    /// for the members that there are at its place (G1).
+    pub takes_away: bool,
 }
 
 /// A commit that is durable.
@@ -100,7 +104,8 @@ pub struct Commit {
 pub struct Committed {
     /// Its place in the sequence.
     pub seq: Seq,
-    /// The members there were at that place: whoever takes access away waits for these (G1).
+    /// The members there were at that place, read together with the write: whoever takes access away waits for these (G1).
+    /// Of a commit that takes nothing away a store may name fewer.
     pub members: Vec<Member>,
 }
 
@@ -144,6 +149,15 @@ pub enum StoreError {
     /// The sequence asked for is no longer kept: take a snapshot.
     #[error("changes after {0:?} are no longer kept")]
     Compacted(Seq),
+    /// Somebody has struck this member off the list: it must register anew before it decides again.
+    #[error("this process was struck off the list of members: it registers anew")]
+    Fenced,
+    /// The store is behind what this process has seen of it, or is another one: a backup was restored.
+    #[error("the store went back to an earlier state: {0}")]
+    Regressed(String),
+    /// Another process of the fleet does this; this one only decides reads.
+    #[error("this process only decides reads: ask an authority of the fleet")]
+    Elsewhere,
 }
 
 /// What a renewal answers.
@@ -162,6 +176,22 @@ pub struct Renewal {
 pub enum Term {
     /// This process holds the store alone: nothing can change behind its back.
     Exclusive,
+    /// For so long, counted from before the renewal was sent.
+    Lease(Duration),
+}
+
+/// What came of waiting for the members that decide: kept in the store before a change that takes access away is
+/// acknowledged (G1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Barrier {
+    /// The place that was waited for.
+    pub seq: Seq,
+    /// When the wait ended.
+    pub at: Timestamp,
+    /// Those that said that they decide by it.
+    pub acknowledged: Vec<MemberId>,
+    /// Those that said nothing for so long that nothing they allowed before counts any more.
+    pub waited_out: Vec<Member>,
 }
 
 /// One commit, as followers see it.
@@ -286,6 +316,13 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// The members and how far they are, as it changes.
     fn watch_members(&self) -> watch::Receiver<Vec<Member>>;
+
+    /// After how long, counted from the answer to a commit, a member that has said nothing since can no longer allow
+    /// anything by what was before; none: never, and whoever takes access away waits for every member.
+    fn wait_out(&self) -> Option<Duration>;
+
+    /// Keeps what came of waiting for members, and strikes off those that were waited out and have still said nothing.
+    fn note_barrier(&self, barrier: Barrier) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Hands over every object that followers know of ([`Key::is_followed`]), as they were at one moment, and tells
     /// which moment.

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 
 use super::*;
 use crate::audit::DecisionIds;
-use crate::clock::{Clock, ManualClock};
+use crate::clock::{BootTime, Clock, ManualClock};
 use crate::effort::{effort, random};
 use crate::model::{
     AccessRequest, CategorySet, Consent, ConsentStatus, Part, Scope, SubmittedIn, SupportRequest, Timestamp,
@@ -279,6 +279,10 @@ struct Interrupting {
 }
 
 impl Clock for Interrupting {
+    fn boot(&self) -> BootTime {
+        BootTime(0)
+    }
+
     fn now(&self) -> Timestamp {
         if let Some(change) = self.change.lock().take() {
             self.replica.follow_by_hand(change);

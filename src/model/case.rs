@@ -53,7 +53,12 @@ impl Outcome {
                 | ConsentChange::Canceled => true,
                 ConsentChange::Approved => false,
             },
-            Event::SupportRequestOpened | Event::SupportRequestReopened | Event::AccessRequestCreated(_) => false,
+            // The newest request for a tenant speaks for it, whatever an older one still granted (R10).
+            Event::AccessRequestCreated(id) => self.case.access_request(id).is_none_or(|created| {
+                let same_tenant = |request: &&AccessRequest| request.resource_tenant == created.resource_tenant;
+                self.case.access_requests.iter().filter(same_tenant).count() > 1
+            }),
+            Event::SupportRequestOpened | Event::SupportRequestReopened => false,
         })
     }
 }

@@ -32,9 +32,9 @@ use self::lists::Page;
 use self::readers::{Readers, closed};
 use self::writer::{Request, Shared, WRITE_PATIENCE, Writer};
 use super::{
-    ActivityFilter, BoxFuture, CaseRef, ChangeFeed, Commit, CommitError, Committed, Epoch, Key, Letter, LetterId,
-    ListPosition, ListedConsent, Member, MemberId, NumberedActivity, NumberedAnnouncement, NumberedTask, Object,
-    Outbox, OutboxChange, RememberedAnswer, Renewal, Seq, SignedReceipt, Slot, SnapshotItem, Store, StoreError,
+    ActivityFilter, Barrier, BoxFuture, CaseRef, ChangeFeed, Commit, CommitError, Committed, Epoch, Key, Letter,
+    LetterId, ListPosition, ListedConsent, Member, MemberId, NumberedActivity, NumberedAnnouncement, NumberedTask,
+    Object, Outbox, OutboxChange, RememberedAnswer, Renewal, Seq, SignedReceipt, Slot, SnapshotItem, Store, StoreError,
     StoredCase, Term, Versioned, Write,
 };
 use crate::model::{AccessRequest, ConsentId, PersonId, SupportRequest, SupportRequestId, Tenant, TenantId, Timestamp};
@@ -175,6 +175,7 @@ impl SqliteStore {
                     writes,
                     activities: Vec::new(),
                     announcements: Vec::new(),
+                    takes_away: true,
                 };
                 under_way.push_back(self.enqueue(commit).await?);
             }
@@ -252,6 +253,15 @@ impl Store for SqliteStore {
 
     fn watch_members(&self) -> watch::Receiver<Vec<Member>> {
         self.shared.members.subscribe()
+    }
+
+    fn wait_out(&self) -> Option<Duration> {
+        None
+    }
+
+    fn note_barrier(&self, _barrier: Barrier) -> BoxFuture<'_, Result<(), StoreError>> {
+        // The one member is this process: there is nobody to keep it for.
+        Box::pin(async { Ok(()) })
     }
 
     fn snapshot<'a>(

@@ -238,7 +238,9 @@ fn commit_of(stored: Option<&StoredCase>, outcome: &Outcome, actor: &Actor, at: 
     }
     let activities = activities(case, &outcome.events, actor, at);
     let announcements = announcements(case, &outcome.events);
-    Commit { txn_id: txn_id(), at, preconditions, writes, activities, announcements }
+    // Where nothing changes, the caller is told of somebody else's change, and that may take access away.
+    let takes_away = outcome.events.is_empty() || outcome.takes_access_away();
+    Commit { txn_id: txn_id(), at, preconditions, writes, activities, announcements, takes_away }
 }
 
 pub(super) fn remember(once: &Once, rendered: &Rendered, at: Timestamp, commit: &mut Commit) {

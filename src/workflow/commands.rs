@@ -138,6 +138,7 @@ impl Workflow {
                 writes: if unchanged.is_some() { Vec::new() } else { vec![Write(object)] },
                 activities: Vec::new(),
                 announcements: Vec::new(),
+                takes_away: unchanged.is_some(),
             };
             if let Some(once) = precise.once {
                 remember(once, &rendered, at, &mut commit);

@@ -63,6 +63,7 @@ pub(in crate::store) fn commit(txn_id: &str, objects: impl IntoIterator<Item = O
         writes: objects.into_iter().map(Write).collect(),
         activities: Vec::new(),
         announcements: Vec::new(),
+        takes_away: true,
     }
 }
 
@@ -125,7 +126,7 @@ pub(in crate::store) async fn take(
     let activities = model::activities(&outcome.case, &outcome.events, by, at);
     let announcements = model::announcements(&outcome.case, &outcome.events);
     let txn_id = txn_id.to_owned();
-    Some(store.commit(Commit { txn_id, at, preconditions, writes, activities, announcements }).await)
+    Some(store.commit(Commit { txn_id, at, preconditions, writes, activities, announcements, takes_away: true }).await)
 }
 
 pub(super) fn slot_of(request: &AccessRequest) -> Slot {
