@@ -7,6 +7,7 @@ mod ext_authz;
 mod guest;
 mod keys;
 mod newest;
+mod stores;
 mod watch;
 
 use std::net::SocketAddr;
@@ -24,25 +25,21 @@ use watch::Watched as _;
 
 use crate::audit::{DecisionIds, DecisionLog, LogError};
 use crate::clock::Clock;
-use crate::config::{Config, ServerSettings, TenantSettings};
+use crate::config::{Config, ServerSettings};
 use crate::decision::Decisions;
 use crate::http::{CheckCounts, Edge, Limits, Listeners, Room, Serving, serve};
 use crate::identity::{Identity, InvalidIdentitySettings};
 use crate::mapping::InvalidMapping;
-use crate::model::{Tenant, Timestamp};
+use crate::model::Timestamp;
 use crate::outbox::{HeadPosts, InvalidWebhooks, Outbox};
 use crate::policy::{LoadError, Policies};
 use crate::reference::REQUESTS;
 use crate::replica::{Replica, follow};
-use crate::store::sqlite::SqliteStore;
-use crate::store::{Commit, CommitError, MemberId, Object, Precondition, Store, StoreError, Write};
+use crate::store::{CommitError, MemberId, Store, StoreError};
 use crate::workflow::Workflow;
 
 /// How often keys are read again and old answers forgotten.
 const HOUSEKEEPING: Duration = Duration::from_secs(60 * 60);
-
-/// By how much the clock may be behind what is stored: our time then begins at what is stored.
-const CLOCK_TOLERANCE_MS: i64 = 5 * 60 * 1000;
 
 /// Why the service cannot start. Nothing was changed but what starting itself changes.
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +107,7 @@ pub enum StartError {
 pub struct App {
     edge: Arc<Edge>,
     serving: Serving,
-    store: Arc<SqliteStore>,
+    store: Arc<dyn Store>,
     log: Arc<DecisionLog>,
     heads: Option<Arc<HeadPosts>>,
     reloader: Arc<Reloader>,
@@ -136,8 +133,7 @@ impl App {
         let (receipt_signer, receipt_keys) = keys::of_receipts(&config.receipts)?;
         let mapping = ext_authz::read(config, &bundle)?;
         let log = Arc::new(DecisionLog::open(&config.decision_log, Arc::clone(&clock))?);
-        let sqlite = open_store(config, &*clock).await?;
-        let store: Arc<dyn Store> = Arc::<SqliteStore>::clone(&sqlite);
+        let store = Box::pin(stores::open(config, &*clock)).await?;
         let heads = config.decision_log.publish_url.as_deref().map(|url| HeadPosts::new(url, Arc::clone(&log)));
         let heads = heads.transpose()?.map(Arc::new);
         // Bound before anything is promised: an address in use must fail the start.
@@ -155,7 +151,7 @@ impl App {
         let chronicle = Arc::new(Chronicle::new(
             Arc::clone(&log),
             Arc::clone(&clock),
-            sqlite.epoch().clone(),
+            Arc::clone(&store),
             beside_store(config, "recorded-facts"),
         ));
         let reloader = Arc::new(Reloader::new(origin, &first, Arc::clone(&policies), Arc::clone(&chronicle)));
@@ -180,9 +176,15 @@ impl App {
             )
             .beside(shadow.clone()),
             guest: guest.as_ref().map(|guest| Arc::new(guest.decides(Arc::clone(&ids)))),
-            workflow: Workflow::new(store, Arc::clone(&policies), Arc::clone(&clock), Arc::clone(&log), ids)
-                .beside(shadow)
-                .with_receipts(receipt_signer),
+            workflow: Workflow::new(
+                Arc::clone(&store),
+                Arc::clone(&policies),
+                Arc::clone(&clock),
+                Arc::clone(&log),
+                ids,
+            )
+            .beside(shadow)
+            .with_receipts(receipt_signer),
             log: Arc::clone(&log),
             outbox,
             receipt_keys,
@@ -203,19 +205,14 @@ impl App {
             tokio::spawn(keep_house(Arc::clone(&edge))),
             tokio::spawn(chronicle.keep(Arc::clone(&replica), became)),
         ];
-        if let Some(heads) = heads.clone() {
-            let every = Duration::from_millis(config.decision_log.head_interval_ms.max(1));
-            tasks.push(tokio::spawn(async move { heads.run(every).await }));
-        }
+        tasks.extend(heads.clone().map(|heads| tokio::spawn(post_heads(heads, head_interval(config)))));
         if config.policy.watch {
-            tasks.push(tokio::spawn(Arc::clone(&reloader).watch(busy_folders(config))));
-            tasks.extend(guest.clone().map(|guest| tokio::spawn(guest.watch(busy_folders(config)))));
-            tasks.extend(beside.clone().map(|beside| tokio::spawn(beside.watch(busy_folders(config)))));
+            tasks.extend(watchers(&reloader, guest.as_ref(), beside.as_ref(), &busy_folders(config)));
         }
         Ok(Self {
             edge,
             serving,
-            store: sqlite,
+            store,
             log,
             heads,
             reloader,
@@ -273,9 +270,9 @@ impl App {
         &self.edge
     }
 
-    /// The embedded store, for benchmarks that fill it.
+    /// The store, for tests that disturb it.
     #[must_use]
-    pub fn store(&self) -> &Arc<SqliteStore> {
+    pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
     }
 
@@ -326,16 +323,6 @@ fn origin(config: &Config, clock: Arc<dyn Clock>) -> Result<Origin, LoadError> {
     Origin::new(&config.policy, Some(beside_store(config, "newest-bundle")), clock)
 }
 
-/// Our time goes on from what is stored.
-fn go_on_from(stored: Timestamp, clock: &dyn Clock) -> Result<(), StartError> {
-    let now = clock.now();
-    if now.plus_millis(CLOCK_TOLERANCE_MS) < stored {
-        return Err(StartError::Clock { now, stored });
-    }
-    clock.not_before(stored);
-    Ok(())
-}
-
 /// What requests may be.
 const fn limits(server: &ServerSettings) -> Limits {
     Limits { body_bytes: server.max_body_bytes, batch: server.max_batch, read_timeout: server.read_timeout() }
@@ -349,47 +336,34 @@ fn beside_store(config: &Config, name: &str) -> PathBuf {
     PathBuf::from(path)
 }
 
+/// How often a head is signed and posted.
+fn head_interval(config: &Config) -> Duration {
+    Duration::from_millis(config.decision_log.head_interval_ms.max(1))
+}
+
+async fn post_heads(heads: Arc<HeadPosts>, every: Duration) {
+    heads.run(every).await;
+}
+
+/// Keep an eye on every file that something was made of. `busy` are folders in which the service itself writes.
+fn watchers(
+    reloader: &Arc<Reloader>,
+    guest: Option<&Arc<GuestReloader>>,
+    beside: Option<&Arc<Beside>>,
+    busy: &[PathBuf],
+) -> Vec<JoinHandle<()>> {
+    let bundle = tokio::spawn(Arc::clone(reloader).watch(busy.to_vec()));
+    let guest = guest.map(|guest| tokio::spawn(Arc::clone(guest).watch(busy.to_vec())));
+    let beside = beside.map(|beside| tokio::spawn(Arc::clone(beside).watch(busy.to_vec())));
+    std::iter::once(bundle).chain(guest).chain(beside).collect()
+}
+
 /// Folders in which the service writes all the time.
 fn busy_folders(config: &Config) -> Vec<PathBuf> {
     let report = config.policy.shadow.as_ref().map(|shadow| &shadow.report);
     let files = std::iter::once(&config.store.path).chain(report);
     let folders = files.filter_map(|file| file.parent().map(ToOwned::to_owned));
     folders.chain([config.decision_log.path.clone()]).collect()
-}
-
-/// The store, with the tenants of the configuration in it.
-async fn open_store(config: &Config, clock: &dyn Clock) -> Result<Arc<SqliteStore>, StartError> {
-    let store = Arc::new(SqliteStore::open(&config.store.path)?);
-    if let Some(stored) = store.last_commit_at().filter(|_| !config.store.accept_earlier_clock) {
-        go_on_from(stored, clock)?;
-    }
-    for tenant in &config.tenants {
-        register(&*store, tenant, clock).await?;
-    }
-    Ok(store)
-}
-
-/// Registers a tenant of the configuration, or renames it (R10).
-async fn register(store: &dyn Store, tenant: &TenantSettings, clock: &dyn Clock) -> Result<(), StartError> {
-    let before = store.tenant(tenant.id.clone()).await?;
-    if before.as_ref().is_some_and(|before| before.value.display_name == tenant.display_name) {
-        return Ok(());
-    }
-    let version = before.as_ref().map_or(1, |before| before.value.version + 1);
-    let object = Object::Tenant(Tenant { id: tenant.id.clone(), display_name: tenant.display_name.clone(), version });
-    let commit = Commit {
-        txn_id: uuid::Uuid::now_v7().to_string(),
-        at: clock.now(),
-        preconditions: vec![Precondition { key: object.key(), revision: before.map(|before| before.revision) }],
-        writes: vec![Write(object)],
-        activities: Vec::new(),
-        announcements: Vec::new(),
-        takes_away: false,
-    };
-    match store.commit(commit).await {
-        Ok(_) => Ok(()),
-        Err(cause) => Err(StartError::Tenant { id: tenant.id.to_string(), cause }),
-    }
 }
 
 /// Waits a little for the first picture, so that whoever sees the listener sees a ready service. A store that cannot be

@@ -2,6 +2,7 @@
 
 mod access_requests;
 mod ext_authz;
+mod fleet;
 mod policy;
 
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ use crate::outbox::WebhookSettings;
 
 pub use access_requests::AccessRequestSettings;
 pub use ext_authz::ExtAuthzSettings;
+pub use fleet::{FleetSettings, Role};
 pub use policy::{PolicySettings, ShadowSettings};
 
 /// Environment variables begin with this; `__` stands between section and key: `CONSENTRY_SERVER__LISTEN`.
@@ -63,6 +65,9 @@ pub struct Config {
     pub ext_authz: Option<ExtAuthzSettings>,
     /// The embedded store.
     pub store: StoreSettings,
+    /// One process of many on one store; none: this process holds its store alone.
+    #[serde(default)]
+    pub fleet: Option<FleetSettings>,
     /// The policy bundle.
     #[serde(default)]
     pub policy: PolicySettings,
@@ -405,6 +410,9 @@ impl Config {
                 return contradiction(key, "is of support access, which is not served beside `guest_model.directory`");
             }
         }
+        if let Some((key, message)) = self.fleet.as_ref().and_then(|fleet| self.contradiction_in_fleet(fleet)) {
+            return contradiction(key, &message);
+        }
         if let Err((key, message)) = self.webhooks.validate(production) {
             return contradiction(key, &message);
         }
@@ -431,6 +439,29 @@ impl Config {
             return contradiction("server.max_bodies_bytes", "must be at least `server.max_body_bytes`");
         }
         Ok(())
+    }
+
+    /// The setting that does not go with being one of many, and why.
+    fn contradiction_in_fleet(&self, fleet: &FleetSettings) -> Option<(&'static str, String)> {
+        if cfg!(not(feature = "etcd")) {
+            let message = "this program was built without the fleet: build it with the cargo feature `etcd`";
+            return Some(("fleet", message.to_owned()));
+        }
+        if self.guest_model.directory.is_some() {
+            return Some((
+                "fleet",
+                "is of support access, which is not served beside `guest_model.directory`".to_owned(),
+            ));
+        }
+        let of_authorities = [
+            ("tenants", !self.tenants.is_empty()),
+            ("webhooks.endpoints", !self.webhooks.endpoints.is_empty()),
+            ("receipts.signing_key", self.receipts.signing_key.is_some()),
+            ("access_requests.signing_key", self.access_requests.signing_key.is_some()),
+        ];
+        let idle = of_authorities.into_iter().find(|(_, set)| *set && fleet.role == Role::Sidecar);
+        idle.map(|(key, _)| (key, "is an authority's business: a sidecar only decides".to_owned()))
+            .or_else(|| fleet.contradiction())
     }
 
     /// The URL under which others reach the TCP listener, which listens at `bound`.

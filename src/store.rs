@@ -8,6 +8,7 @@
 mod contract;
 mod object;
 mod outbox;
+mod settings;
 pub mod sqlite;
 
 use std::fmt;
@@ -22,7 +23,9 @@ use crate::model::{
     SupportRequestId, Tenant, TenantId, Timestamp,
 };
 
-pub use object::{Key, Object, RememberedAnswer, SignedReceipt, Slot, Write};
+pub use object::{Key, Object, RememberedAnswer, RolledOut, Rollout, SignedReceipt, Slot, Write};
+pub use settings::EtcdSettings;
+
 pub use outbox::{Letter, LetterId, Outbox, OutboxChange, OutboxPlaces, Stream};
 
 /// A future behind a trait object.
@@ -307,6 +310,13 @@ pub struct ActivityFilter {
 
 /// A store. Every method may be called from many tasks at once. Lists are newest first.
 pub trait Store: Send + Sync + fmt::Debug {
+    /// Its incarnation.
+    fn epoch(&self) -> Epoch;
+
+    /// Writes what was asked for before, then lets go of everything; whatever is asked for later is
+    /// [`StoreError::Unavailable`]. Blocks for some seconds at most, and says whether it is done.
+    fn close(&self) -> bool;
+
     /// Makes the change durable, if every precondition holds. A `txn_id` that was committed before answers with the
     /// first outcome and writes nothing.
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Committed, CommitError>>;
@@ -359,6 +369,9 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Reads the receipt of a consent's approval.
     fn receipt(&self, consent: ConsentId) -> BoxFuture<'_, Result<Option<SignedReceipt>, StoreError>>;
+
+    /// Reads the policies that were rolled out last; none: none were.
+    fn rollout(&self) -> BoxFuture<'_, Result<Option<Versioned<Rollout>>, StoreError>>;
 
     /// Forgets remembered answers given before this time. Returns how many.
     fn forget_answers(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>>;

@@ -16,8 +16,8 @@ use consentry::model::{
     Actor, Case, Category, CategorySet, Command, NewAccessRequest, NewSupportRequest, Scope, SubmittedIn, Tenant,
     decide,
 };
-use consentry::store::Object;
 use consentry::store::sqlite::SqliteStore;
+use consentry::store::{Object, Store as _};
 use serde::Deserialize;
 
 use crate::fixture::{Asked, Failure, THEN, settings};

@@ -17,7 +17,7 @@ use crate::decision::ChronicleLine;
 use crate::model::Timestamp;
 use crate::policy::Bundle;
 use crate::replica::{Became, Replica};
-use crate::store::{Epoch, Seq};
+use crate::store::{Seq, Store};
 
 /// How long to wait for a log that takes nothing.
 const RETRY: Duration = Duration::from_millis(100);
@@ -40,14 +40,14 @@ struct Mark {
 pub(super) struct Chronicle {
     log: Arc<DecisionLog>,
     clock: Arc<dyn Clock>,
-    epoch: Epoch,
+    store: Arc<dyn Store>,
     mark: PathBuf,
 }
 
 impl Chronicle {
     /// The account that `mark` remembers the end of.
-    pub(super) fn new(log: Arc<DecisionLog>, clock: Arc<dyn Clock>, epoch: Epoch, mark: PathBuf) -> Self {
-        Self { log, clock, epoch, mark }
+    pub(super) fn new(log: Arc<DecisionLog>, clock: Arc<dyn Clock>, store: Arc<dyn Store>, mark: PathBuf) -> Self {
+        Self { log, clock, store, mark }
     }
 
     /// Tells of a bundle that comes into force now. A log that cannot be written answers nothing either: the account
@@ -119,7 +119,7 @@ impl Chronicle {
         let text = std::fs::read_to_string(&self.mark).unwrap_or_default();
         let mark = serde_json::from_str::<Mark>(&text)
             .ok()
-            .filter(|mark| mark.epoch == self.epoch.0 && mark.lines <= self.log.trail().size);
+            .filter(|mark| mark.epoch == self.store.epoch().0 && mark.lines <= self.log.trail().size);
         Seq(mark.map_or(0, |mark| mark.seq))
     }
 
@@ -128,7 +128,7 @@ impl Chronicle {
         if self.log.flush().await.is_err() {
             return false;
         }
-        let mark = Mark { epoch: self.epoch.0.clone(), seq: reached.0, lines: self.log.trail().size };
+        let mark = Mark { epoch: self.store.epoch().0, seq: reached.0, lines: self.log.trail().size };
         let text = serde_json::to_string(&mark).unwrap_or_default();
         let path = self.mark.clone();
         // Not synced: what is told of after a note that was lost is told of twice.

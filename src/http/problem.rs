@@ -246,6 +246,11 @@ impl From<WorkflowError> for Problem {
                 tracing::error!(cause, "the store is unavailable");
                 Self::unavailable("store_unavailable", "the store cannot be used now; nothing was changed")
             }
+            WorkflowError::Elsewhere => Self::new(
+                StatusCode::MISDIRECTED_REQUEST,
+                "not_an_authority",
+                "this process only decides reads: ask an authority of the fleet",
+            ),
             WorkflowError::Unconfirmed => Self::unavailable(
                 "unconfirmed",
                 "the change may not be in force yet: send the same request again, with its idempotency key",

@@ -160,6 +160,7 @@ fn as_task(error: WorkflowError) -> Problem {
         | WorkflowError::Unrecorded(_)
         | WorkflowError::LogUnreadable(_)
         | WorkflowError::Unavailable(_)
+        | WorkflowError::Elsewhere
         | WorkflowError::Unconfirmed => error.into(),
     }
 }

@@ -181,7 +181,11 @@ impl Replica {
                 self.put(id, Arc::new(LiveCase { revision: case.revision.max(seq), facts }));
                 None
             }
-            Object::Tenant(_) | Object::Slot(_) | Object::RememberedAnswer(_) | Object::Receipt(_) => None,
+            Object::Tenant(_)
+            | Object::Slot(_)
+            | Object::RememberedAnswer(_)
+            | Object::Receipt(_)
+            | Object::Rollout(_) => None,
         }
     }
 
@@ -207,7 +211,11 @@ impl Replica {
                         cases.insert(id, facts.with_access_request(self.shared_facts(&request)));
                     }
                 }
-                Object::Tenant(_) | Object::Slot(_) | Object::RememberedAnswer(_) | Object::Receipt(_) => {}
+                Object::Tenant(_)
+                | Object::Slot(_)
+                | Object::RememberedAnswer(_)
+                | Object::Receipt(_)
+                | Object::Rollout(_) => {}
             }
         }
         // Before anything can be seen of it: whoever finds the picture at rest at one commit, twice, has seen one picture.

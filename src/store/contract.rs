@@ -33,6 +33,7 @@ macro_rules! store_contract {
             lists_page_by_page_equal_the_whole
             answers_are_remembered_and_forgotten
             slots_and_tenants_are_read_back
+            the_newest_rollout_is_read_back_and_followed
             streams_are_read_from_any_number_on
             announcements_are_part_of_their_commit
             an_outbox_is_as_it_was_kept

@@ -23,6 +23,8 @@ pub enum Key {
     RememberedAnswer(String),
     /// The receipt of a consent's approval.
     Receipt(ConsentId),
+    /// The policies that every member decides by.
+    Rollout,
 }
 
 impl Key {
@@ -30,7 +32,7 @@ impl Key {
     #[must_use]
     pub const fn is_followed(&self) -> bool {
         match self {
-            Self::Tenant(_) | Self::SupportRequest(_) | Self::AccessRequest(_) => true,
+            Self::Tenant(_) | Self::SupportRequest(_) | Self::AccessRequest(_) | Self::Rollout => true,
             Self::Slot(..) | Self::RememberedAnswer(_) | Self::Receipt(_) => false,
         }
     }
@@ -45,6 +47,7 @@ impl fmt::Display for Key {
             Self::Slot(support_request, tenant) => write!(f, "slot/{support_request}/{tenant}"),
             Self::RememberedAnswer(key) => write!(f, "answer/{key}"),
             Self::Receipt(consent) => write!(f, "receipt/{consent}"),
+            Self::Rollout => f.write_str("policies"),
         }
     }
 }
@@ -89,6 +92,29 @@ pub struct SignedReceipt {
     pub envelope: String,
 }
 
+/// Policies that were rolled out to every member, as they were handed in: whoever takes them judges them anew (G6).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rollout {
+    /// The version that decisions by them name.
+    pub policy_version: String,
+    /// The SHA-256 digest of schema, roles and policies, of which the version is the beginning.
+    pub bundle_sha256: String,
+    /// When.
+    pub at: Timestamp,
+    /// The bundle's texts as JSON, or the envelope that they were signed in.
+    pub bundle: RolledOut,
+}
+
+/// The form in which policies were handed in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RolledOut {
+    /// Their texts.
+    Texts(String),
+    /// A signed bundle.
+    Signed(String),
+}
+
 /// One object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::large_enum_variant, reason = "most objects are of the large kind")]
@@ -105,6 +131,8 @@ pub enum Object {
     RememberedAnswer(RememberedAnswer),
     /// See [`SignedReceipt`].
     Receipt(SignedReceipt),
+    /// See [`Rollout`].
+    Rollout(Rollout),
 }
 
 impl Object {
@@ -118,6 +146,7 @@ impl Object {
             Self::Slot(slot) => Key::Slot(slot.support_request.clone(), slot.resource_tenant.clone()),
             Self::RememberedAnswer(answer) => Key::RememberedAnswer(answer.caller_and_key.clone()),
             Self::Receipt(receipt) => Key::Receipt(receipt.consent.clone()),
+            Self::Rollout(_) => Key::Rollout,
         }
     }
 }

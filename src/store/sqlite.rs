@@ -34,8 +34,8 @@ use self::writer::{Request, Shared, WRITE_PATIENCE, Writer};
 use super::{
     ActivityFilter, Barrier, BoxFuture, CaseRef, ChangeFeed, Commit, CommitError, Committed, Epoch, Key, Letter,
     LetterId, ListPosition, ListedConsent, Member, MemberId, NumberedActivity, NumberedAnnouncement, NumberedTask,
-    Object, Outbox, OutboxChange, RememberedAnswer, Renewal, Seq, SignedReceipt, Slot, SnapshotItem, Store, StoreError,
-    StoredCase, Term, Versioned, Write,
+    Object, Outbox, OutboxChange, RememberedAnswer, Renewal, Rollout, Seq, SignedReceipt, Slot, SnapshotItem, Store,
+    StoreError, StoredCase, Term, Versioned, Write,
 };
 use crate::model::{AccessRequest, ConsentId, PersonId, SupportRequest, SupportRequestId, Tenant, TenantId, Timestamp};
 
@@ -129,25 +129,10 @@ impl SqliteStore {
         })
     }
 
-    /// Its incarnation.
-    #[must_use]
-    pub const fn epoch(&self) -> &Epoch {
-        &self.epoch
-    }
-
     /// When the last commit was made that the store had when it was opened.
     #[must_use]
     pub const fn last_commit_at(&self) -> Option<Timestamp> {
         self.last_commit_at
-    }
-
-    /// Writes what was asked for before, then lets go of the file; everything asked for later is
-    /// [`StoreError::Unavailable`]. Blocks for as long as that takes, 5 s at most, and says whether it is done: if not,
-    /// the disk hangs, and the file stays locked until the process ends.
-    pub fn close(&self) -> bool {
-        self.requests.lock().take();
-        self.readers.close();
-        self.writer.lock().recv_timeout(CLOSE_PATIENCE) == Err(std_mpsc::RecvTimeoutError::Disconnected)
     }
 
     /// Writes many objects without preconditions, as commits of some hundred each: for imports and measurements. Returns
@@ -224,6 +209,17 @@ impl Drop for SqliteStore {
 }
 
 impl Store for SqliteStore {
+    fn epoch(&self) -> Epoch {
+        self.epoch.clone()
+    }
+
+    /// When it says no, the disk hangs, and the file stays locked until the process ends.
+    fn close(&self) -> bool {
+        self.requests.lock().take();
+        self.readers.close();
+        self.writer.lock().recv_timeout(CLOSE_PATIENCE) == Err(std_mpsc::RecvTimeoutError::Disconnected)
+    }
+
     fn commit(&self, commit: Commit) -> BoxFuture<'_, Result<Committed, CommitError>> {
         Box::pin(async move {
             if let Some(why) = self.shared.hangs() {
@@ -332,6 +328,13 @@ impl Store for SqliteStore {
             let read: Option<Versioned<SignedReceipt>> = objects::read(connection, &key, sql, [consent.as_str()])?;
             Ok(read.map(|read| read.value))
         }))
+    }
+
+    fn rollout(&self) -> BoxFuture<'_, Result<Option<Versioned<Rollout>>, StoreError>> {
+        Box::pin(
+            self.readers
+                .read(move |connection| objects::read(connection, &Key::Rollout, "SELECT seq, body FROM rollout", ())),
+        )
     }
 
     fn forget_answers(&self, before: Timestamp) -> BoxFuture<'_, Result<u64, StoreError>> {

@@ -57,6 +57,9 @@ pub enum WorkflowError {
     /// The store cannot be used.
     #[error("the store cannot be used now: {0}")]
     Unavailable(String),
+    /// Another process does this: this one only decides reads.
+    #[error("this process only decides reads: ask an authority of the fleet")]
+    Elsewhere,
     /// The change may have been made, but nobody can vouch that it is in force everywhere (G1). Retrying is safe.
     #[error("the change may not be in force yet: try again")]
     Unconfirmed,
@@ -72,6 +75,15 @@ impl WorkflowError {
 
 impl From<StoreError> for WorkflowError {
     fn from(error: StoreError) -> Self {
-        Self::Unavailable(error.to_string())
+        match error {
+            StoreError::Elsewhere => Self::Elsewhere,
+            StoreError::Unavailable(_)
+            | StoreError::Damaged(_)
+            | StoreError::NewerSchema { .. }
+            | StoreError::InUse(_)
+            | StoreError::Compacted(_)
+            | StoreError::Fenced
+            | StoreError::Regressed(_) => Self::Unavailable(error.to_string()),
+        }
     }
 }

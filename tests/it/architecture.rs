@@ -21,7 +21,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
     ("decision", &["audit", "clock", "model", "policy", "replica", "store"]),
     ("workflow", &["audit", "clock", "decision", "identity", "model", "policy", "receipt", "signing", "store"]),
     ("workbench", &["decision", "model", "policy", "signing"]),
-    ("config", &["audit", "identity", "model", "outbox"]),
+    ("config", &["audit", "identity", "model", "outbox", "store"]),
     (
         "http",
         &[

@@ -76,7 +76,8 @@ async fn finish((name, steps, played): (String, Vec<Step>, Result<Tally, play::D
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_histories_of_the_corpus_go_as_the_oracle_says() {
-    play_all(corpus().into_iter().map(|(name, text)| (name, step::history(&text)))).await;
+    let corpus = corpus().into_iter().map(|(name, text)| (name, step::history(&text)));
+    Box::pin(play_all(corpus)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -86,7 +87,7 @@ async fn random_histories_go_as_the_oracle_says() {
         let length = random.usize(30..60);
         (format!("history {number}"), random::history(&mut random, length))
     });
-    play_all(histories).await;
+    Box::pin(play_all(histories)).await;
 }
 
 #[test]

@@ -94,6 +94,7 @@ fn settings(folder: &Path, key_set: &Path, listen: SocketAddr) -> anyhow::Result
     let log_key = folder.join("log-key.pem");
     std::fs::write(&log_key, SigningKey::generate()?.to_pem())?;
     Ok(Config {
+        fleet: None,
         mode: Mode::Development,
         ext_authz: None,
         server: ServerSettings { listen, drain_timeout_ms: DRAIN_MS, ..ServerSettings::default() },

@@ -8,8 +8,8 @@ use crate::model::{
     self, AccessRequest, AccessRequestId, ActivityKind, Actor, Case, Command, ConsentId, ConsentStatus, Scope,
 };
 use crate::store::{
-    ActivityFilter, CaseRef, Commit, CommitError, Key, ListPosition, ListedConsent, Object, Seq, SignedReceipt, Slot,
-    Store,
+    ActivityFilter, CaseRef, Commit, CommitError, Key, ListPosition, ListedConsent, Object, RolledOut, Rollout, Seq,
+    SignedReceipt, Slot, Store, Write,
 };
 
 pub(in crate::store) async fn activities_are_numbered_per_tenant(store: Arc<dyn Store>) {
@@ -138,7 +138,11 @@ pub(in crate::store) async fn lists_page_by_page_equal_the_whole(store: Arc<dyn 
         match object {
             Object::SupportRequest(request) => drop(support_requests.insert(request.id.clone(), request)),
             Object::AccessRequest(request) => access_requests.push(request),
-            Object::Tenant(_) | Object::Slot(_) | Object::RememberedAnswer(_) | Object::Receipt(_) => {}
+            Object::Tenant(_)
+            | Object::Slot(_)
+            | Object::RememberedAnswer(_)
+            | Object::Receipt(_)
+            | Object::Rollout(_) => {}
         }
     }
     let mut listed = 0;
@@ -227,4 +231,28 @@ pub(in crate::store) async fn slots_and_tenants_are_read_back(store: Arc<dyn Sto
     };
     store.commit(next("two")).await.unwrap();
     assert!(matches!(store.commit(next("three")).await, Err(CommitError::Conflict { .. })));
+}
+
+pub(in crate::store) async fn the_newest_rollout_is_read_back_and_followed(store: Arc<dyn Store>) {
+    assert_eq!(store.rollout().await.unwrap(), None);
+    let of = |version: &str| Rollout {
+        policy_version: version.to_owned(),
+        bundle_sha256: version.to_owned(),
+        at: at(1),
+        bundle: RolledOut::Texts("{}".to_owned()),
+    };
+    let write = |txn_id, revision, version| Commit {
+        preconditions: vec![must_be(Key::Rollout, revision)],
+        ..commit(txn_id, [Object::Rollout(of(version))])
+    };
+    let first = store.commit(write("one", None, "1")).await.unwrap();
+    assert!(matches!(store.commit(write("two", None, "2")).await, Err(CommitError::Conflict { key: Key::Rollout })));
+    let read = store.rollout().await.unwrap().unwrap();
+    assert_eq!(read.value, of("1"));
+    let second = store.commit(write("three", Some(read.revision), "2")).await.unwrap();
+    assert_eq!(store.rollout().await.unwrap().unwrap().value, of("2"));
+    let change = store.changes(first.seq).unwrap().next().await.unwrap();
+    assert_eq!((change.seq, change.writes), (second.seq, vec![Write(Object::Rollout(of("2")))]));
+    let (_, known) = snapshot(&*store).await;
+    assert_eq!(known.get(&Key::Rollout), Some(&(second.seq, Object::Rollout(of("2")))));
 }

@@ -55,7 +55,9 @@ pub(super) fn snapshot(
     let sql = "SELECT seq, body, id FROM support_request";
     let more = more && hand_over(connection, sql, "support-request", Object::SupportRequest, &mut take)?;
     let sql = "SELECT seq, body, id FROM access_request";
-    let _ = more && hand_over(connection, sql, "access-request", Object::AccessRequest, &mut take)?;
+    let more = more && hand_over(connection, sql, "access-request", Object::AccessRequest, &mut take)?;
+    let sql = "SELECT seq, body, 'policies' FROM rollout";
+    let _ = more && hand_over(connection, sql, "rollout", Object::Rollout, &mut take)?;
     Ok(head)
 }
 

@@ -53,6 +53,9 @@ pub(super) fn revision(connection: &Connection, key: &Key) -> Result<Option<Revi
             .prepare_cached("SELECT seq FROM slot WHERE support_request = ?1 AND resource_tenant = ?2")?
             .query_row([support_request.as_str(), resource_tenant.as_str()], |row| row.get(0))
             .optional(),
+        Key::Rollout => {
+            connection.prepare_cached("SELECT seq FROM rollout")?.query_row((), |row| row.get(0)).optional()
+        }
     }?;
     Ok(seq.map(Revision::from))
 }
@@ -107,6 +110,14 @@ pub(super) fn write(connection: &Connection, seq: Seq, object: &Object) -> Resul
                      ON CONFLICT DO UPDATE SET seq = excluded.seq, body = excluded.body",
                 )?
                 .execute(params![receipt.consent.as_str(), seq, encode(receipt)?])?;
+        }
+        Object::Rollout(rollout) => {
+            connection
+                .prepare_cached(
+                    "INSERT INTO rollout (only_one, seq, body) VALUES (1, ?1, ?2)
+                     ON CONFLICT DO UPDATE SET seq = excluded.seq, body = excluded.body",
+                )?
+                .execute(params![seq, encode(rollout)?])?;
         }
     }
     Ok(())

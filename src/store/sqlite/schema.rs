@@ -11,7 +11,7 @@ const APPLICATION_ID: u32 = 0x436f_6e73;
 
 /// The steps from an empty file to the newest schema. Step n leads to version n. Steps that were released never change;
 /// a new version is a new step at the end.
-pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4];
+pub(super) const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, VERSION_3, VERSION_4, VERSION_5];
 
 /// Bodies are the model's types as JSON; the columns beside them are what lists are found and ordered by. `seq` is the
 /// commit that wrote the row last, and so the object's revision.
@@ -88,6 +88,16 @@ const VERSION_4: &str = "
         endpoint TEXT NOT NULL, number INTEGER NOT NULL, access_request TEXT NOT NULL UNIQUE,
         PRIMARY KEY (endpoint, number)
     ) STRICT, WITHOUT ROWID;
+";
+
+/// The policies that were rolled out to a fleet; and, where the file is a copy of a store that a fleet shares, in which
+/// revision of that store each commit was made.
+const VERSION_5: &str = "
+    CREATE TABLE rollout (
+        only_one INTEGER PRIMARY KEY CHECK (only_one = 1), seq INTEGER NOT NULL, body TEXT NOT NULL
+    ) STRICT;
+
+    CREATE TABLE copied_commit (seq INTEGER PRIMARY KEY, revision INTEGER NOT NULL) STRICT;
 ";
 
 /// Which schema version the file has; 0 when it is empty. Reads only: a file that is not ours stays as it is.

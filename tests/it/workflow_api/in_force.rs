@@ -1,6 +1,6 @@
 //! A call that finds its wish done by a call that is still waited for: it waits as well (G1).
 
-use consentry::store::{MemberId, Store as _};
+use consentry::store::MemberId;
 use serde_json::json;
 
 use crate::support::House;
