@@ -7,6 +7,7 @@ mod ext_authz;
 mod guest;
 mod keys;
 mod newest;
+mod rollouts;
 mod stores;
 mod watch;
 
@@ -18,9 +19,10 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use beside::Beside;
-use bundles::{Origin, Reloader, Wanted};
+use bundles::{Look, Origin, Reloader, Wanted, rollout_of};
 use chronicle::Chronicle;
 use guest::{GuestOrigin, GuestReloader};
+use rollouts::HandedIn;
 use watch::Watched as _;
 
 use crate::audit::{DecisionIds, DecisionLog, LogError};
@@ -32,7 +34,7 @@ use crate::identity::{Identity, InvalidIdentitySettings};
 use crate::mapping::InvalidMapping;
 use crate::model::Timestamp;
 use crate::outbox::{HeadPosts, InvalidWebhooks, Outbox};
-use crate::policy::{LoadError, Policies};
+use crate::policy::{Bundle, LoadError, Policies};
 use crate::reference::REQUESTS;
 use crate::replica::{Replica, follow};
 use crate::store::{CommitError, MemberId, Store, StoreError};
@@ -102,6 +104,36 @@ pub enum StartError {
     Listen(#[from] std::io::Error),
 }
 
+/// What is decided by, and how it changes.
+struct InForce {
+    policies: Arc<Policies>,
+    chronicle: Arc<Chronicle>,
+    reloader: Arc<Reloader>,
+    rollouts: Option<HandedIn>,
+}
+
+impl InForce {
+    /// Begins with this bundle, which was made of this look.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    fn start(
+        config: &Config,
+        origin: Origin,
+        (bundle, first): (Bundle, &Look),
+        log: &Arc<DecisionLog>,
+        clock: &Arc<dyn Clock>,
+        store: &Arc<dyn Store>,
+    ) -> Result<Self, LoadError> {
+        let (course, rollouts) = rollouts::course(config.fleet.as_ref(), rollout_of(first, &bundle, clock.now())?);
+        let policies = Arc::new(Policies::new(bundle));
+        let mark = beside_store(config, "recorded-facts");
+        let chronicle = Arc::new(Chronicle::new(Arc::clone(log), Arc::clone(clock), Arc::clone(store), mark));
+        let reloader = Reloader::new(origin, first, Arc::clone(&policies), Arc::clone(&chronicle), course);
+        Ok(Self { policies, chronicle, reloader: Arc::new(reloader), rollouts })
+    }
+}
+
 /// The service at work.
 #[derive(Debug)]
 pub struct App {
@@ -147,14 +179,8 @@ impl App {
         let outbox = Outbox::start(&config.webhooks, Arc::clone(&store), &log, &clock, &tasks).await?;
         let outbox = Arc::new(outbox);
         let references = keys::of_references(&config.access_requests, &public_url)?;
-        let policies = Arc::new(Policies::new(bundle));
-        let chronicle = Arc::new(Chronicle::new(
-            Arc::clone(&log),
-            Arc::clone(&clock),
-            Arc::clone(&store),
-            beside_store(config, "recorded-facts"),
-        ));
-        let reloader = Arc::new(Reloader::new(origin, &first, Arc::clone(&policies), Arc::clone(&chronicle)));
+        let in_force = InForce::start(config, origin, (bundle, &first), &log, &clock, &store)?;
+        let InForce { policies, chronicle, reloader, rollouts } = in_force;
         let guest = guest_origin
             .zip(guest_model)
             .map(|(origin, model)| Arc::new(GuestReloader::new(origin, model, Arc::clone(&log), Arc::clone(&clock))));
@@ -205,6 +231,7 @@ impl App {
             tokio::spawn(keep_house(Arc::clone(&edge))),
             tokio::spawn(chronicle.keep(Arc::clone(&replica), became)),
         ];
+        tasks.extend(rollouts.map(|rollouts| tokio::spawn(rollouts.roll_out(Arc::clone(&edge)))));
         tasks.extend(heads.clone().map(|heads| tokio::spawn(post_heads(heads, head_interval(config)))));
         if config.policy.watch {
             tasks.extend(watchers(&reloader, guest.as_ref(), beside.as_ref(), &busy_folders(config)));

@@ -5,6 +5,8 @@
 
 mod facts;
 mod follower;
+mod rollouts;
 
 pub use facts::{Became, LiveCase, NotFresh, Replica};
 pub use follower::follow;
+pub use rollouts::Rollouts;

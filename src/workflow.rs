@@ -14,6 +14,7 @@ mod judge;
 mod known;
 mod may;
 mod receipts;
+mod rollouts;
 mod views;
 
 use std::sync::Arc;

@@ -2,18 +2,23 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
+use tokio::sync::mpsc;
 
 use super::chronicle::Chronicle;
 use super::newest::Newest;
 use super::watch::{Watched, watch};
 use crate::clock::Clock;
 use crate::config::PolicySettings;
+use crate::model::Timestamp;
 use crate::policy::{Bundle, BundleSource, Effect, LoadError, Policies, PolicyInfo, ProofReport, SignedPackage};
+use crate::replica::Rollouts;
 use crate::signing::{TrustedKey, TrustedKeys};
+use crate::store::{RolledOut, Rollout};
 
 /// A signed bundle may come from a clock that is ahead of ours by this much.
 const AHEAD_MS: i64 = 5 * 60 * 1000;
@@ -35,6 +40,13 @@ pub(super) struct Look {
     proof: Option<Result<ProofReport, LoadError>>,
     /// Tells this content from any other.
     fingerprint: [u8; 32],
+}
+
+impl Look {
+    /// The digest of its texts; none: they could not be read.
+    fn digest(&self) -> Option<String> {
+        self.source.as_ref().ok().map(BundleSource::digest)
+    }
 }
 
 /// Where one bundle comes from.
@@ -93,6 +105,43 @@ impl Origin {
         }
     }
 
+    /// What was rolled out, as if it had stood in the files. Where the settings ask for a signed bundle, nothing else is
+    /// taken.
+    fn look_at_rollout(&self, rollout: &Rollout) -> Look {
+        let wants_signed = self.settings.bundle.is_some() || !self.trusted.0.is_empty();
+        match &rollout.bundle {
+            RolledOut::Signed(envelope) => self.look_into(SignedPackage::open(envelope.as_bytes(), &self.trusted)),
+            RolledOut::Texts(_) if wants_signed => {
+                self.look_at(Err(LoadError::of("was not signed, and the settings name keys to trust")), None)
+            }
+            RolledOut::Texts(texts) => {
+                let source = serde_json::from_str(texts);
+                self.look_at(source.map_err(|error| LoadError::of(format!("cannot be read: {error}"))), None)
+            }
+        }
+    }
+
+    fn look_into(&self, signed: Result<SignedPackage, LoadError>) -> Look {
+        match signed {
+            Ok(signed) => self.look_at(signed.package().source(), Some(signed)),
+            Err(error) => self.look_at(Err(error), None),
+        }
+    }
+
+    fn look_at(&self, source: Result<BundleSource, LoadError>, package: Option<SignedPackage>) -> Look {
+        let proof = self.settings.require_proof.then(|| {
+            let packed = package.as_ref().and_then(|signed| signed.package().proof().transpose());
+            packed.unwrap_or_else(|| match &self.settings.proof_report {
+                Some(path) => ProofReport::read(path),
+                None => Err(LoadError::of("no proof for this bundle: the signed bundle has none")),
+            })
+        });
+        let mut digest = Sha256::new();
+        // `Debug` writes everything that there is to tell one content from another.
+        digest.update(format!("{:?} {:?} {proof:?}", source, package.as_ref().map(SignedPackage::sha256)));
+        Look { source, package, proof, fingerprint: digest.finalize().into() }
+    }
+
     /// Remembers what is in force from now on.
     fn note(&self, look: &Look) -> Result<(), LoadError> {
         match (&self.newest, &look.package) {
@@ -131,27 +180,11 @@ impl Watched for Origin {
     }
 
     fn look(&self) -> Look {
-        let mut package = None;
-        let source = match (&self.settings.bundle, &self.settings.directory) {
-            (Some(file), _) => SignedPackage::read(file, &self.trusted).and_then(|signed| {
-                let source = signed.package().source();
-                package = Some(signed);
-                source
-            }),
-            (None, Some(directory)) => BundleSource::read(directory),
-            (None, None) => Ok(BundleSource::shipped()),
-        };
-        let proof = self.settings.require_proof.then(|| {
-            let packed = package.as_ref().and_then(|signed| signed.package().proof().transpose());
-            packed.unwrap_or_else(|| match &self.settings.proof_report {
-                Some(path) => ProofReport::read(path),
-                None => Err(LoadError::of("no proof for this bundle: the signed bundle has none")),
-            })
-        });
-        let mut digest = Sha256::new();
-        // `Debug` writes everything that there is to tell one content from another.
-        digest.update(format!("{:?} {:?} {proof:?}", source, package.as_ref().map(SignedPackage::sha256)));
-        Look { source, package, proof, fingerprint: digest.finalize().into() }
+        match (&self.settings.bundle, &self.settings.directory) {
+            (Some(file), _) => self.look_into(SignedPackage::read(file, &self.trusted)),
+            (None, Some(directory)) => self.look_at(BundleSource::read(directory), None),
+            (None, None) => self.look_at(Ok(BundleSource::shipped()), None),
+        }
     }
 
     fn fingerprint(look: &Look) -> [u8; 32] {
@@ -169,9 +202,23 @@ fn trusted(path: &Path) -> Result<TrustedKey, LoadError> {
     TrustedKey::from_pem(&text).map_err(|error| named(error.to_string()))
 }
 
+/// What becomes of files that have changed.
+#[derive(Debug)]
+pub(super) enum Course {
+    /// They are taken into force here.
+    Here,
+    /// They are handed in, and come into force with every member of the fleet.
+    HandedIn(mpsc::Sender<Rollout>),
+    /// They count for as long as nothing was rolled out to the fleet.
+    UntilRollout,
+}
+
 /// Puts new bundles in place of the one in force, one at a time.
 #[derive(Debug)]
 pub(super) struct Reloader {
+    course: Course,
+    /// Whether what is in force was rolled out.
+    rolled_out: AtomicBool,
     origin: Arc<Origin>,
     policies: Arc<Policies>,
     chronicle: Arc<Chronicle>,
@@ -181,9 +228,17 @@ pub(super) struct Reloader {
 }
 
 impl Reloader {
-    pub(super) fn new(origin: Origin, first: &Look, policies: Arc<Policies>, chronicle: Arc<Chronicle>) -> Self {
+    pub(super) fn new(
+        origin: Origin,
+        first: &Look,
+        policies: Arc<Policies>,
+        chronicle: Arc<Chronicle>,
+        course: Course,
+    ) -> Self {
         chronicle.in_force(&policies.current());
         Self {
+            course,
+            rolled_out: AtomicBool::new(false),
             origin: Arc::new(origin),
             policies,
             chronicle,
@@ -242,12 +297,65 @@ impl Reloader {
                 is_whole(current.policies(), bundle.policies())?;
             }
         }
+        match &self.course {
+            Course::HandedIn(roller) => {
+                let handed_in = roller.try_send(rollout_of(look, &bundle, self.origin.clock.now())?);
+                handed_in.map_err(|_| LoadError::of("other policies are being rolled out: try again")).map(|()| false)
+            }
+            Course::UntilRollout if self.rolled_out.load(Ordering::Acquire) => Err(LoadError::of(
+                "the policies in force were rolled out to the fleet: hand others to one of its authorities",
+            )),
+            Course::Here | Course::UntilRollout => self.take_into_force(look, bundle).map(|()| true),
+        }
+    }
+
+    fn take_into_force(&self, look: &Look, bundle: Bundle) -> Result<(), LoadError> {
         // Remembered first: a package that was in force for a moment must not be followed by an older one.
         self.origin.note(look)?;
         self.chronicle.in_force(&bundle);
         self.policies.replace(bundle);
-        Ok(true)
+        Ok(())
     }
+}
+
+impl Rollouts for Reloader {
+    fn take(&self, rollout: &Rollout) -> Result<(), String> {
+        let _alone = self.one_at_a_time.lock();
+        let look = self.origin.look_at_rollout(rollout);
+        let taken = self.origin.judge(&look).and_then(|bundle| {
+            if look.digest().as_deref() != Some(&*rollout.bundle_sha256) {
+                return Err(LoadError::of("are not those that the digest names"));
+            }
+            if bundle.version() == self.policies.current().version() {
+                self.origin.note(&look)?;
+                self.policies.confirm();
+                return Ok(());
+            }
+            let version = bundle.version().to_string();
+            self.take_into_force(&look, bundle)?;
+            tracing::info!(policy.version = version, "policies that were rolled out are in force");
+            Ok(())
+        });
+        let taken = taken.inspect_err(|error| self.policies.refuse(error));
+        taken.map_err(|error| format!("the policies `{}` that were rolled out: {error}", rollout.policy_version))?;
+        self.rolled_out.store(true, Ordering::Release);
+        Ok(())
+    }
+}
+
+/// What is rolled out to the fleet when these files are.
+///
+/// # Errors
+/// [`LoadError`] when they cannot be read.
+pub(super) fn rollout_of(look: &Look, bundle: &Bundle, at: Timestamp) -> Result<Rollout, LoadError> {
+    let source = look.source.as_ref().map_err(Clone::clone)?;
+    let rolled_out = if let Some(signed) = &look.package {
+        RolledOut::Signed(signed.envelope().to_owned())
+    } else {
+        RolledOut::Texts(serde_json::to_string(source).map_err(|error| LoadError::of(error.to_string()))?)
+    };
+    let policy_version = bundle.version().to_string();
+    Ok(Rollout { policy_version, bundle_sha256: source.digest(), at, bundle: rolled_out })
 }
 
 /// A folder of which a part has not arrived yet can be a good bundle, one with fewer forbids. So a forbid does not go

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::io::Read as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -98,6 +99,7 @@ pub struct SignedPackage {
     created_at: Timestamp,
     key: TrustedKey,
     sha256: String,
+    envelope: Arc<str>,
 }
 
 impl Package {
@@ -220,7 +222,8 @@ impl SignedPackage {
         if statement.subject != package.subjects() {
             return Err(refused("holds other files than its statement names"));
         }
-        Ok(Self { package, created_at, key: key.clone(), sha256: sha256(&payload) })
+        let envelope = String::from_utf8_lossy(bytes).into();
+        Ok(Self { package, created_at, key: key.clone(), sha256: sha256(&payload), envelope })
     }
 
     /// What is packed.
@@ -239,6 +242,12 @@ impl SignedPackage {
     #[must_use]
     pub fn key(&self) -> &TrustedKey {
         &self.key
+    }
+
+    /// What it was opened from, to be opened by others.
+    #[must_use]
+    pub fn envelope(&self) -> &str {
+        &self.envelope
     }
 
     /// The SHA-256 digest of what was signed.

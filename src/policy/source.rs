@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::place::{LoadError, Problem};
 
 /// One text of a bundle.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SourceFile {
     /// Its name, as problems name it.
     pub name: String,
@@ -14,7 +16,7 @@ pub struct SourceFile {
 }
 
 /// The texts of a bundle.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BundleSource {
     /// The Cedar schema.
     pub schema: SourceFile,
