@@ -13,7 +13,7 @@ use consentry::audit::{Asked as AskedBy, DecisionIds};
 use consentry::clock::SystemClock;
 use consentry::decision::{Decisions, ReadQuestion};
 use consentry::policy::{Bundle, BundleSource, Policies, SourceFile};
-use consentry::replica::{Replica, follow};
+use consentry::replica::{Following, Replica, follow};
 use consentry::store::sqlite::SqliteStore;
 use consentry::store::{MemberId, Store};
 use cpu_time::CpuTime;
@@ -47,8 +47,9 @@ fn main() -> Result<(), Failure> {
     let path = folder.path().join("store.db");
     runtime.block_on(fill(&path, CASES))?;
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&path)?);
-    let replica = Arc::new(Replica::new());
-    let following = runtime.spawn(follow(Arc::clone(&replica), store, MemberId("bench".to_owned())));
+    let replica = Arc::new(Replica::new(Arc::new(SystemClock::new())));
+    let following =
+        runtime.spawn(follow(Arc::clone(&replica), store, Following::as_member(MemberId("bench".to_owned()))));
     while replica.fresh().is_err() {
         std::thread::sleep(Duration::from_millis(5));
     }

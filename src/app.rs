@@ -27,7 +27,7 @@ use watch::Watched as _;
 
 use crate::audit::{DecisionIds, DecisionLog, LogError};
 use crate::clock::Clock;
-use crate::config::{Config, ServerSettings};
+use crate::config::{Config, FleetSettings, ServerSettings};
 use crate::decision::Decisions;
 use crate::http::{CheckCounts, Edge, Limits, Listeners, Room, Serving, serve};
 use crate::identity::{Identity, InvalidIdentitySettings};
@@ -36,7 +36,7 @@ use crate::model::Timestamp;
 use crate::outbox::{HeadPosts, InvalidWebhooks, Outbox};
 use crate::policy::{Bundle, LoadError, Policies};
 use crate::reference::REQUESTS;
-use crate::replica::{Replica, follow};
+use crate::replica::{Following, MakeLeases, Replica, Rollouts, SoundLeases, follow};
 use crate::store::{CommitError, MemberId, Store, StoreError};
 use crate::workflow::Workflow;
 
@@ -157,6 +157,14 @@ impl App {
     /// # Errors
     /// [`StartError`] saying which part and why.
     pub async fn start(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        Self::start_under(config, clock, SoundLeases::boxed).await
+    }
+
+    /// The same under another discipline of leases: for tests that must see a broken one.
+    ///
+    /// # Errors
+    /// As [`App::start`].
+    pub async fn start_under(config: &Config, clock: Arc<dyn Clock>, leases: MakeLeases) -> Result<Self, StartError> {
         let origin = origin(config, Arc::clone(&clock))?;
         let (bundle, first) = origin.first()?;
         let guest_origin = GuestOrigin::of(&config.guest_model, config.policy.watch_quiet());
@@ -187,10 +195,10 @@ impl App {
         let beside = Beside::start(&config.policy, Arc::clone(&clock))?.map(Arc::new);
         let shadow = beside.as_ref().map(|beside| Arc::clone(beside.shadow()));
         let (told, became) = tokio::sync::mpsc::unbounded_channel();
-        let replica = Arc::new(Replica::telling(told));
+        let replica = Arc::new(Replica::telling(Arc::clone(&clock), told));
         let ids = Arc::new(DecisionIds::new());
-        let member = MemberId(format!("embedded-{}", std::process::id()));
-        let following = tokio::spawn(follow(Arc::clone(&replica), Arc::clone(&store), member));
+        let following = following(config.fleet.as_ref(), leases, &reloader);
+        let following = tokio::spawn(follow(Arc::clone(&replica), Arc::clone(&store), following));
         let edge = Arc::new(Edge {
             identity,
             decisions: Decisions::new(
@@ -348,6 +356,21 @@ impl App {
 /// Where the bundle comes from. What was in force is remembered beside the store: that place is the service's own.
 fn origin(config: &Config, clock: Arc<dyn Clock>) -> Result<Origin, LoadError> {
     Origin::new(&config.policy, Some(beside_store(config, "newest-bundle")), clock)
+}
+
+/// How this process follows its store.
+fn following(fleet: Option<&FleetSettings>, leases: MakeLeases, reloader: &Arc<Reloader>) -> Following {
+    let Some(fleet) = fleet else {
+        return Following::as_member(MemberId(format!("embedded-{}", std::process::id())));
+    };
+    let rollouts: Arc<dyn Rollouts> = Arc::<Reloader>::clone(reloader);
+    Following {
+        renew_every: fleet.renew_every(),
+        acknowledge_interval: fleet.acknowledge_every(),
+        leases,
+        rollouts: Some(rollouts),
+        ..Following::as_member(MemberId(fleet.member.clone()))
+    }
 }
 
 /// What requests may be.

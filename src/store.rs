@@ -6,6 +6,8 @@
 
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+pub(crate) mod leasing;
 mod object;
 mod outbox;
 mod settings;
@@ -152,6 +154,9 @@ pub enum StoreError {
     /// The sequence asked for is no longer kept: take a snapshot.
     #[error("changes after {0:?} are no longer kept")]
     Compacted(Seq),
+    /// What it holds is whole, and this process cannot use it.
+    #[error("what the store holds cannot be used here: {0}")]
+    Unusable(String),
     /// Somebody has struck this member off the list: it must register anew before it decides again.
     #[error("this process was struck off the list of members: it registers anew")]
     Fenced,

@@ -88,7 +88,7 @@ impl Chronicle {
                 return;
             }
             for Became { at, support_request, case } in news.drain(..) {
-                if self.tell(|now| ChronicleLine::of_facts(&support_request, &case, Some(at), now)).await.is_err() {
+                if self.tell(|now| ChronicleLine::of_facts(&support_request, &case, at, now)).await.is_err() {
                     return;
                 }
                 reached = reached.max(case.revision);

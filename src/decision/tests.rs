@@ -137,8 +137,8 @@ struct Tally {
 impl Twins {
     fn new() -> Self {
         let policies = Arc::new(Policies::new(bundle("")));
-        let replica = Arc::new(Replica::new());
         let clock = ManualClock::at(Timestamp::from_millis(1_000));
+        let replica = Arc::new(Replica::new(Arc::new(clock.clone())));
         let decisions = |capacity| {
             let (policies, replica) = (Arc::clone(&policies), Arc::clone(&replica));
             Decisions::new(policies, replica, Arc::new(clock.clone()), Arc::new(DecisionIds::new()), capacity)
@@ -295,7 +295,8 @@ impl Clock for Interrupting {
 fn a_picture_that_may_be_out_of_date_answers_nothing_whatever_is_asked_of_it() {
     let policies = Arc::new(Policies::new(bundle("")));
     let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_000)));
-    let decisions = Decisions::new(policies, Arc::new(Replica::new()), clock, Arc::new(DecisionIds::new()), 10);
+    let replica = Arc::new(Replica::new(Arc::<ManualClock>::clone(&clock)));
+    let decisions = Decisions::new(policies, replica, clock, Arc::new(DecisionIds::new()), 10);
     for support_request in [Some("SR-1".to_owned()), None] {
         let words = ("vendor/ada", "read", "fabrikam/signInLogs".to_owned(), support_request);
         assert!(decisions.decide(&question(&words)).is_err(), "{words:?}");
@@ -320,8 +321,8 @@ fn a_change_in_the_midst_of_a_decision_is_noticed() {
     let mut rng = fastrand::Rng::with_seed(1);
     let words = ("vendor/ada", "read", "fabrikam/signInLogs".to_owned(), Some("SR-1".to_owned()));
     let question = question(&words);
-    let replica = Arc::new(Replica::new());
     let now = Timestamp::from_millis(1_000);
+    let replica = Arc::new(Replica::new(Arc::new(ManualClock::at(now))));
     let change =
         |seq, objects: Vec<Object>| Change { seq: Seq(seq), at: now, writes: objects.into_iter().map(Write).collect() };
     replica.follow_by_hand(change(1, granting(&mut rng, now)));

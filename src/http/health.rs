@@ -46,7 +46,7 @@ impl Edge {
     /// The parts that must work, and what is wrong with those that do not.
     fn parts(&self) -> [(&'static str, Result<(), String>); 3] {
         [
-            ("replica", self.replica.fresh().map_err(|cause| cause.to_string())),
+            ("replica", self.replica.fresh().map(|_| ()).map_err(|cause| cause.to_string())),
             ("store", self.workflow.store_health()),
             ("decision_log", self.log.health()),
         ]

@@ -2,11 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::renewal::{LeaseStatus, Renewals};
+use crate::clock::{BootTime, Clock};
 use crate::model::{
     AccessFacts, AccessRequest, CaseFacts, PersonId, SupportRequest, SupportRequestId, TenantId, Timestamp,
 };
@@ -27,9 +29,18 @@ pub enum NotFresh {
     /// The first picture is still being taken.
     #[error("the facts are still being loaded")]
     Bootstrapping,
-    /// The store cannot be followed.
+    /// The store cannot be followed, or is ahead.
     #[error("the facts may be out of date: {0}")]
     Lost(String),
+    /// The store has not confirmed for too long that there is nothing newer.
+    #[error("the facts may be out of date: the store has not confirmed them in time")]
+    LeaseExpired,
+    /// This member was struck off, and has not registered anew.
+    #[error("the facts may be out of date: this process was struck off the list of members, and registers anew")]
+    Fenced,
+    /// The store is behind what was seen of it, or is another one.
+    #[error("the facts cannot be followed: {0}")]
+    Regressed(String),
 }
 
 impl NotFresh {
@@ -39,15 +50,32 @@ impl NotFresh {
         match self {
             Self::Bootstrapping => "bootstrapping",
             Self::Lost(_) => "replica_behind",
+            Self::LeaseExpired => "lease_expired",
+            Self::Fenced => "fenced",
+            Self::Regressed(_) => "store_regressed",
         }
+    }
+}
+
+/// Proof that the picture could be used when this was asked for, and until when what is read of it then may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fresh {
+    until: BootTime,
+}
+
+impl Fresh {
+    /// The moment from which on nothing may be allowed by it; none: only a commit ends it.
+    #[must_use]
+    pub fn valid_until(self) -> Option<BootTime> {
+        Some(self.until).filter(|until| *until != BootTime::NEVER)
     }
 }
 
 /// What a commit made of a support request's facts.
 #[derive(Debug, Clone)]
 pub struct Became {
-    /// When the commit was decided.
-    pub at: Timestamp,
+    /// When the commit was decided; none: it came with a snapshot, which does not tell.
+    pub at: Option<Timestamp>,
     /// The support request.
     pub support_request: SupportRequestId,
     /// Its facts since then.
@@ -56,18 +84,25 @@ pub struct Became {
 
 const SHARDS: usize = 64;
 
-type Shard = RwLock<HashMap<SupportRequestId, Arc<LiveCase>, ahash::RandomState>>;
+type Cases = HashMap<SupportRequestId, Arc<LiveCase>, ahash::RandomState>;
+type Shard = RwLock<Cases>;
+
+/// No lease: the picture may not be used.
+const NONE: BootTime = BootTime(0);
 
 /// The picture.
 #[derive(Debug)]
 pub struct Replica {
     hasher: ahash::RandomState,
     shards: Box<[Shard]>,
-    usable: AtomicBool,
+    clock: Arc<dyn Clock>,
+    /// Until when it may be used, in nanoseconds of [`BootTime`].
+    until: AtomicU64,
     /// The commit that is being taken in, or was last.
     begun: AtomicU64,
     not_fresh: Mutex<NotFresh>,
     applied: AtomicU64,
+    pub(super) renewals: Renewals,
     known: Mutex<Known>,
     /// Who is told of every commit.
     told: Option<UnboundedSender<Became>>,
@@ -80,33 +115,29 @@ struct Known {
     people: HashSet<PersonId>,
 }
 
-impl Default for Replica {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Replica {
-    /// An empty picture that cannot be used yet.
+    /// An empty picture that cannot be used yet. Leases are counted by this clock.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
         Self {
             hasher: ahash::RandomState::new(),
             shards: (0..SHARDS).map(|_| Shard::default()).collect(),
-            usable: AtomicBool::new(false),
+            clock,
+            until: AtomicU64::new(NONE.0),
             not_fresh: Mutex::new(NotFresh::Bootstrapping),
             begun: AtomicU64::new(0),
             applied: AtomicU64::new(0),
+            renewals: Renewals::default(),
             known: Mutex::default(),
             told: None,
         }
     }
 
-    /// The same, which tells of every commit before it is in force. What came with a snapshot is told of by
+    /// The same, which tells of every commit before it is in force. What came with the first snapshot is told of by
     /// [`Replica::changed_after`].
     #[must_use]
-    pub fn telling(told: UnboundedSender<Became>) -> Self {
-        Self { told: Some(told), ..Self::new() }
+    pub fn telling(clock: Arc<dyn Clock>, told: UnboundedSender<Became>) -> Self {
+        Self { told: Some(told), ..Self::new(clock) }
     }
 
     /// The cases that a commit after this one changed last.
@@ -123,25 +154,39 @@ impl Replica {
     /// # Errors
     /// [`NotFresh`] when the picture may not be used.
     pub fn facts(&self, support_request: &str) -> Result<Option<Arc<LiveCase>>, NotFresh> {
-        if !self.usable.load(Ordering::Acquire) {
-            return Err(self.not_fresh.lock().clone());
-        }
-        Ok(self.shard(support_request).and_then(|shard| shard.read().get(support_request).cloned()))
+        let fresh = self.fresh()?;
+        Ok(self.facts_under(fresh, support_request))
     }
 
-    /// Whether the picture may be used.
+    /// The same for who knows already that the picture may be used: what is found was in force when that was so, or is
+    /// newer.
+    #[must_use]
+    pub fn facts_under(&self, _fresh: Fresh, support_request: &str) -> Option<Arc<LiveCase>> {
+        self.shard(support_request).and_then(|shard| shard.read().get(support_request).cloned())
+    }
+
+    /// Whether the picture may be used, and until when what is read of it after this call may be.
     ///
     /// # Errors
     /// [`NotFresh`], with the reason, when it may not.
-    pub fn fresh(&self) -> Result<(), NotFresh> {
-        if self.usable.load(Ordering::Acquire) { Ok(()) } else { Err(self.not_fresh.lock().clone()) }
+    pub fn fresh(&self) -> Result<Fresh, NotFresh> {
+        let until = BootTime(self.until.load(Ordering::Acquire));
+        if self.is_before(until) { Ok(Fresh { until }) } else { Err(self.why_not(until)) }
+    }
+
+    /// Whether a moment that the picture was good until still lies ahead.
+    #[must_use]
+    pub fn is_before(&self, until: BootTime) -> bool {
+        // Where no lease runs out nobody looks at the clock.
+        until == BootTime::NEVER || (until != NONE && self.clock.boot() < until)
     }
 
     /// The state of the whole picture, while nothing is being taken in.
     #[must_use]
     pub fn at_rest(&self) -> Option<Seq> {
         let begun = self.begun.load(Ordering::SeqCst);
-        (self.applied() == Seq(begun) && self.usable.load(Ordering::Acquire)).then_some(Seq(begun))
+        let usable = || self.is_before(BootTime(self.until.load(Ordering::Acquire)));
+        (self.applied() == Seq(begun) && usable()).then_some(Seq(begun))
     }
 
     /// Every commit up to here is in force for every reader.
@@ -150,43 +195,69 @@ impl Replica {
         Seq(self.applied.load(Ordering::Acquire))
     }
 
+    /// How the lease is; none: this process has its store alone, or has not yet asked for one.
+    #[must_use]
+    pub fn lease(&self) -> Option<LeaseStatus> {
+        let until = BootTime(self.until.load(Ordering::Acquire));
+        if until == BootTime::NEVER {
+            return None;
+        }
+        let remaining = self.is_before(until).then(|| until.since(self.clock.boot()));
+        self.renewals.status(remaining, self.applied())
+    }
+
+    /// Waits for a renewal that is sent after this call, and for everything that it names to be in force: what is read
+    /// then was so after this call. Many calls share one renewal. Where this process has its store alone it is so anyway.
+    ///
+    /// # Errors
+    /// [`NotFresh`] when no such renewal succeeds in time.
+    pub async fn confirmed_anew(&self) -> Result<(), NotFresh> {
+        if BootTime(self.until.load(Ordering::Acquire)) == BootTime::NEVER || self.renewals.confirmed_anew().await {
+            return Ok(());
+        }
+        Err(self.fresh().err().unwrap_or(NotFresh::LeaseExpired))
+    }
+
+    pub(super) fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    fn why_not(&self, until: BootTime) -> NotFresh {
+        if until == NONE {
+            return self.not_fresh.lock().clone();
+        }
+        // The store was heard of, and what it told of has not come.
+        if self.renewals.head() > self.applied() {
+            return NotFresh::Lost("changes of the store have not arrived".to_owned());
+        }
+        NotFresh::LeaseExpired
+    }
+
     /// Stops every use of the picture, for this reason.
     pub(super) fn stop(&self, reason: NotFresh) {
         *self.not_fresh.lock() = reason;
-        self.usable.store(false, Ordering::Release);
+        self.until.store(NONE.0, Ordering::Release);
     }
 
-    /// Allows use of the picture: it holds everything up to `applied`.
-    pub(super) fn start(&self, applied: Seq) {
-        self.begun.store(applied.0, Ordering::SeqCst);
-        self.applied.store(applied.0, Ordering::Release);
-        self.usable.store(true, Ordering::Release);
+    /// Allows use of the picture until this moment: it holds everything up to the head of a renewal that says so.
+    pub(super) fn use_until(&self, until: Option<BootTime>) {
+        self.until.store(until.unwrap_or(NONE).0, Ordering::Release);
     }
 
-    /// Takes in one object of a snapshot. An access request may come before its support request: it is given back then.
-    pub(super) fn load(&self, item: SnapshotItem) -> Option<SnapshotItem> {
-        let SnapshotItem { seq, object } = item;
-        match object {
-            Object::SupportRequest(request) => {
-                let facts = CaseFacts::of(&self.shared(request.clone()));
-                self.put(request.id, Arc::new(LiveCase { revision: seq, facts }));
-                None
+    /// Puts a whole snapshot in the place of the picture, which must not be in use.
+    pub(super) fn install(&self, snapshot: Snapshot<'_>, seq: Seq) {
+        let before = self.applied();
+        if let Some(told) = self.told.as_ref().filter(|_| before > Seq(0)) {
+            for (id, case) in snapshot.shards.iter().flatten().filter(|(_, case)| case.revision > before) {
+                let _ = told.send(Became { at: None, support_request: id.clone(), case: Arc::clone(case) });
             }
-            Object::AccessRequest(request) => {
-                let Some(case) = self.case(&request.support_request) else {
-                    return Some(SnapshotItem { seq, object: Object::AccessRequest(request) });
-                };
-                let id = request.support_request.clone();
-                let facts = case.facts.with_access_request(self.shared_facts(&request));
-                self.put(id, Arc::new(LiveCase { revision: case.revision.max(seq), facts }));
-                None
-            }
-            Object::Tenant(_)
-            | Object::Slot(_)
-            | Object::RememberedAnswer(_)
-            | Object::Receipt(_)
-            | Object::Rollout(_) => None,
         }
+        self.begun.store(seq.0, Ordering::SeqCst);
+        // One step for each support request: whoever still reads finds it as it was before or as it is now, and no part.
+        for (shard, cases) in self.shards.iter().zip(snapshot.shards) {
+            let _before = std::mem::replace(&mut *shard.write(), cases);
+        }
+        self.applied.store(seq.0, Ordering::Release);
     }
 
     /// Takes in one commit. Each case steps from its state before to its state after at one moment.
@@ -224,18 +295,11 @@ impl Replica {
             let case = Arc::new(LiveCase { revision: change.seq, facts });
             if let Some(told) = &self.told {
                 // Nobody listens any more when the service stops; the next start tells of it.
-                let _ = told.send(Became { at: change.at, support_request: id.clone(), case: Arc::clone(&case) });
+                let _ = told.send(Became { at: Some(change.at), support_request: id.clone(), case: Arc::clone(&case) });
             }
             self.put(id, case);
         }
         self.applied.store(change.seq.0, Ordering::Release);
-    }
-
-    /// Forgets everything, before a new snapshot is taken in.
-    pub(super) fn clear(&self) {
-        for shard in &self.shards {
-            shard.write().clear();
-        }
     }
 
     fn case(&self, id: &SupportRequestId) -> Option<Arc<LiveCase>> {
@@ -249,9 +313,13 @@ impl Replica {
     }
 
     fn shard(&self, id: &str) -> Option<&Shard> {
+        self.shards.get(self.place(id))
+    }
+
+    fn place(&self, id: &str) -> usize {
         // The map inside hashes with its own keys: these bits say nothing about its buckets.
         let hash = self.hasher.hash_one(id);
-        self.shards.get(usize::try_from(hash >> 32).unwrap_or(0) % SHARDS)
+        usize::try_from(hash >> 32).unwrap_or(0) % SHARDS
     }
 
     fn shared(&self, mut request: SupportRequest) -> SupportRequest {
@@ -273,7 +341,50 @@ impl Replica {
     /// Takes a change in as the follower would, for tests of those who read.
     pub(crate) fn follow_by_hand(&self, change: Change) {
         self.apply(change);
-        self.start(self.applied());
+        self.use_until(Some(BootTime::NEVER));
+    }
+}
+
+/// A snapshot while it is being taken in. Nobody reads it before all of it is there.
+#[derive(Debug)]
+pub(super) struct Snapshot<'a> {
+    replica: &'a Replica,
+    shards: Vec<Cases>,
+}
+
+impl<'a> Snapshot<'a> {
+    pub(super) fn of(replica: &'a Replica) -> Self {
+        Self { replica, shards: (0..SHARDS).map(|_| Cases::default()).collect() }
+    }
+
+    /// Takes in one object. An access request may come before its support request: it is given back then.
+    pub(super) fn load(&mut self, item: SnapshotItem) -> Option<SnapshotItem> {
+        let SnapshotItem { seq, object } = item;
+        match object {
+            Object::SupportRequest(request) => {
+                let facts = CaseFacts::of(&self.replica.shared(request.clone()));
+                let place = self.replica.place(request.id.as_str());
+                if let Some(shard) = self.shards.get_mut(place) {
+                    shard.insert(request.id, Arc::new(LiveCase { revision: seq, facts }));
+                }
+                None
+            }
+            Object::AccessRequest(request) => {
+                let place = self.replica.place(request.support_request.as_str());
+                let shard = self.shards.get_mut(place);
+                let Some(case) = shard.and_then(|shard| shard.get_mut(&request.support_request)) else {
+                    return Some(SnapshotItem { seq, object: Object::AccessRequest(request) });
+                };
+                let facts = case.facts.with_access_request(self.replica.shared_facts(&request));
+                *case = Arc::new(LiveCase { revision: case.revision.max(seq), facts });
+                None
+            }
+            Object::Tenant(_)
+            | Object::Slot(_)
+            | Object::RememberedAnswer(_)
+            | Object::Receipt(_)
+            | Object::Rollout(_) => None,
+        }
     }
 }
 
@@ -296,66 +407,4 @@ impl Known {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::{Consent, Part, SubmittedIn, Timestamp};
-
-    #[test]
-    fn what_cannot_be_vouched_for_has_a_word_for_programs() {
-        let replica = Replica::new();
-        assert_eq!(replica.fresh().map_err(|why| why.code()), Err("bootstrapping"));
-        replica.stop(NotFresh::Lost("the store is gone".to_owned()));
-        assert_eq!(replica.fresh().map_err(|why| why.code()), Err("replica_behind"));
-    }
-
-    #[test]
-    fn a_picture_is_used_from_its_start_to_its_stop() {
-        let replica = Replica::new();
-        let usable = || (replica.fresh().is_ok(), replica.facts("SR-1").is_ok(), replica.at_rest().is_some());
-        assert_eq!(usable(), (false, false, false));
-        replica.start(Seq(1));
-        assert_eq!(usable(), (true, true, true));
-        replica.stop(NotFresh::Lost("the store is gone".to_owned()));
-        assert_eq!(usable(), (false, false, false));
-        replica.start(Seq(2));
-        assert_eq!(usable(), (true, true, true));
-        replica.begun.store(3, Ordering::SeqCst);
-        assert_eq!(usable(), (true, true, false), "a commit is being taken in");
-    }
-
-    #[test]
-    fn a_case_of_a_snapshot_has_the_revision_of_its_newest_part() {
-        let replica = Replica::new();
-        let opened = SupportRequest {
-            id: "SR-1".parse().unwrap(),
-            number: String::new(),
-            summary: String::new(),
-            tenant: "contoso".parse().unwrap(),
-            submitted_in: SubmittedIn::OtherPortal,
-            advanced_diagnostic_information: false,
-            assignee: None,
-            open: true,
-            opened_at: Timestamp::from_millis(0),
-            closed_at: None,
-            version: 1,
-        };
-        let asked = AccessRequest {
-            id: "ar-1".parse().unwrap(),
-            support_request: opened.id.clone(),
-            resource_tenant: opened.tenant.clone(),
-            requested_by: "vendor/ada".parse().unwrap(),
-            reason: String::new(),
-            created_at: Timestamp::from_millis(0),
-            resource_tenant_consent: Consent::pending("co-1".parse().unwrap(), opened.tenant.clone(), Part::Only),
-            task: None,
-            support_request_tenant_consent: None,
-        };
-        let revision = || replica.case(&opened.id).map(|case| case.revision);
-        let early = replica.load(SnapshotItem { seq: Seq(5), object: Object::AccessRequest(asked) }).unwrap();
-        assert_eq!((early.seq, revision()), (Seq(5), None));
-        assert!(replica.load(SnapshotItem { seq: Seq(3), object: Object::SupportRequest(opened.clone()) }).is_none());
-        assert_eq!(revision(), Some(Seq(3)));
-        assert!(replica.load(early).is_none());
-        assert_eq!(revision(), Some(Seq(5)));
-    }
-}
+mod tests;

@@ -82,6 +82,7 @@ impl From<StoreError> for WorkflowError {
             | StoreError::NewerSchema { .. }
             | StoreError::InUse(_)
             | StoreError::Compacted(_)
+            | StoreError::Unusable(_)
             | StoreError::Fenced
             | StoreError::Regressed(_) => Self::Unavailable(error.to_string()),
         }

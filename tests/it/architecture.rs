@@ -16,7 +16,7 @@ const ARROWS: [(&str, &[&str]); 20] = [
     ("receipt", &["model", "signing"]),
     ("reference", &["model", "signing"]),
     ("store", &["model"]),
-    ("replica", &["model", "store"]),
+    ("replica", &["clock", "model", "store"]),
     ("outbox", &["audit", "clock", "model", "signing", "store"]),
     ("decision", &["audit", "clock", "model", "policy", "replica", "store"]),
     ("workflow", &["audit", "clock", "decision", "identity", "model", "policy", "receipt", "signing", "store"]),
