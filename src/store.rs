@@ -1,11 +1,13 @@
 //! Durable objects and audit records under one dense sequence.
 //!
-//! What lives here: the small trait that every store implements, and the stores: SQLite, embedded, the default. What
-//! does not: rules, rights, and any picture of who may read what. A store keeps what it was given, or says that it did
+//! What lives here: the small trait that every store implements, and the stores: SQLite, embedded, the default; etcd, which
+//! a fleet shares. What does not: rules, rights, and any picture of who may read what. A store keeps what it was given, or says that it did
 //! not, and never half of it.
 
 #[cfg(test)]
 mod contract;
+#[cfg(feature = "etcd")]
+pub mod etcd;
 #[cfg(test)]
 pub(crate) mod leasing;
 mod object;
@@ -18,6 +20,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::model::{
@@ -26,9 +29,8 @@ use crate::model::{
 };
 
 pub use object::{Key, Object, RememberedAnswer, RolledOut, Rollout, SignedReceipt, Slot, Write};
-pub use settings::EtcdSettings;
-
 pub use outbox::{Letter, LetterId, Outbox, OutboxChange, OutboxPlaces, Stream};
+pub use settings::EtcdSettings;
 
 /// A future behind a trait object.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -46,7 +48,7 @@ impl Seq {
 }
 
 /// The state of one object; changes with every write of it. Opaque: compare for equality only.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Revision(pub u64);
 
 /// The incarnation of a store. It changes only when a backup is restored.
@@ -76,7 +78,7 @@ pub struct Versioned<T> {
 }
 
 /// What a key must look like for a commit to happen.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Precondition {
     /// The key that was read.
     pub key: Key,
@@ -85,7 +87,7 @@ pub struct Precondition {
 }
 
 /// One change of the store: all of it happens, or nothing.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commit {
     /// Made once by whoever commits; a retry with the same id never commits twice.
     pub txn_id: String,

@@ -12,6 +12,8 @@ mod lists;
 mod objects;
 mod outbox;
 mod readers;
+#[cfg(feature = "etcd")]
+pub(super) mod replay;
 mod schema;
 #[cfg(test)]
 mod tests;
@@ -56,6 +58,8 @@ const BULK_COMMITS: usize = 32;
 #[derive(Debug)]
 pub struct SqliteStore {
     epoch: Epoch,
+    /// Whose copy it was when it was opened.
+    copy_of: Option<Epoch>,
     last_commit_at: Option<Timestamp>,
     shared: Arc<Shared>,
     readers: Arc<Readers>,
@@ -75,7 +79,15 @@ impl SqliteStore {
     /// [`StoreError::Damaged`] when the file is not one of ours or is broken; [`StoreError::NewerSchema`];
     /// [`StoreError::Unavailable`] when the operating system refuses.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::open_keeping(path, KEPT_CHANGES, schema::MIGRATIONS)
+        let store = Self::open_keeping(path, KEPT_CHANGES, schema::MIGRATIONS)?;
+        // What it committed would be missing in the store that it is a copy of, and in every other copy.
+        if store.copy_of.is_some() {
+            let name = path.display();
+            return Err(StoreError::Damaged(format!(
+                "`{name}` is an authority's copy of a fleet's store, and none itself"
+            )));
+        }
+        Ok(store)
     }
 
     fn open_keeping(path: &Path, kept_changes: u64, migrations: &[&str]) -> Result<Self, StoreError> {
@@ -89,6 +101,7 @@ impl SqliteStore {
         // What a process that was killed had not synced yet is in the journal, and nobody may be told of it before it stays.
         file::write_journal_again(path).map_err(|trouble| trouble.reading(&name))?;
         let epoch = schema::migrate(&mut connection, &name, found, migrations)?;
+        let copy_of = schema::copy_of(&connection, &name)?;
         let (oldest, head) = writer::kept_range(&connection).map_err(|trouble| trouble.reading(&name))?;
         let last_commit_at = writer::last_commit_at(&connection).map_err(|trouble| trouble.reading(&name))?;
 
@@ -120,6 +133,7 @@ impl SqliteStore {
             .map_err(|error| StoreError::Unavailable(format!("its writer cannot start: {error}")))?;
         Ok(Self {
             epoch,
+            copy_of,
             last_commit_at,
             shared,
             readers: Arc::new(Readers::new(path.to_owned(), place)),

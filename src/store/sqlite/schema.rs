@@ -1,6 +1,6 @@
 //! The tables of the embedded store, and how an older file becomes a newer one.
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 use uuid::Uuid;
 
 use super::error::Trouble;
@@ -97,8 +97,17 @@ const VERSION_5: &str = "
         only_one INTEGER PRIMARY KEY CHECK (only_one = 1), seq INTEGER NOT NULL, body TEXT NOT NULL
     ) STRICT;
 
-    CREATE TABLE copied_commit (seq INTEGER PRIMARY KEY, revision INTEGER NOT NULL) STRICT;
+    CREATE TABLE copied_commit (seq INTEGER PRIMARY KEY, revision INTEGER NOT NULL UNIQUE) STRICT;
 ";
+
+/// Whose copy the file is: the epoch of that store. None: it is a store of its own.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] when the operating system refuses.
+pub(super) fn copy_of(connection: &Connection, path: &str) -> Result<Option<Epoch>, StoreError> {
+    let read = connection.query_row("SELECT value FROM meta WHERE name = 'copy_of'", (), |row| row.get(0)).optional();
+    read.map(|epoch| epoch.map(Epoch)).map_err(|error| Trouble::of(error).reading(path))
+}
 
 /// Which schema version the file has; 0 when it is empty. Reads only: a file that is not ours stays as it is.
 ///

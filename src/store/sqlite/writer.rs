@@ -35,6 +35,12 @@ pub(super) enum Request {
     ForgetAnswers(Timestamp, oneshot::Sender<Result<u64, String>>),
     /// A change of an endpoint's outbox is kept.
     KeepOutbox(String, OutboxChange, oneshot::Sender<Result<(), String>>),
+    /// Commits of the store that this one is a copy of are applied.
+    #[cfg(feature = "etcd")]
+    Replay(Vec<super::replay::Placed>, oneshot::Sender<Result<(), super::replay::NotReplayed>>),
+    /// From here on this is a copy of the store with this epoch.
+    #[cfg(feature = "etcd")]
+    BecomeCopy(crate::store::Epoch, oneshot::Sender<Result<(), String>>),
     /// Finds out whether the store can be written again.
     Probe,
     /// Lets a test disturb the writer.
@@ -92,6 +98,10 @@ impl Writer {
                     Request::KeepOutbox(endpoint, change, answer) => {
                         drop(answer.send(self.keep_outbox(&endpoint, &change)));
                     }
+                    #[cfg(feature = "etcd")]
+                    Request::Replay(commits, answer) => drop(answer.send(self.replay(commits))),
+                    #[cfg(feature = "etcd")]
+                    Request::BecomeCopy(epoch, answer) => drop(answer.send(self.become_copy(&epoch))),
                     Request::Probe => self.probe(),
                     #[cfg(test)]
                     Request::Disturb(disturb) => disturb(&mut self),
@@ -191,7 +201,10 @@ impl Writer {
 
     /// Does the work in one transaction: when this returns, it is on disk; when it fails, nothing is, unless the failure
     /// says that nobody knows.
-    fn transaction<T>(&mut self, work: impl FnOnce(&Connection) -> Result<T, Trouble>) -> Result<T, BatchFailure> {
+    pub(super) fn transaction<T>(
+        &mut self,
+        work: impl FnOnce(&Connection) -> Result<T, Trouble>,
+    ) -> Result<T, BatchFailure> {
         *self.shared.writing_since.lock() = Some(Instant::now());
         let in_place = self.lock.place.check(&self.path);
         let connected = in_place.and_then(|()| self.connected()).map_err(BatchFailure::before_commit);
@@ -280,7 +293,7 @@ fn apply_alone(connection: &Connection, head: Seq, commit: &Commit) -> Result<Re
 }
 
 /// Deletes the changes that no longer have to be kept, when there are many of them. Returns the first one left.
-fn trim(connection: &Connection, oldest: Seq, head: Seq, kept: u64) -> Result<Option<Seq>, Trouble> {
+pub(super) fn trim(connection: &Connection, oldest: Seq, head: Seq, kept: u64) -> Result<Option<Seq>, Trouble> {
     let first = Seq(head.0.saturating_sub(kept).saturating_add(1));
     if first.0 < oldest.0.saturating_add(TRIM_STEP) {
         return Ok(None);

@@ -1,0 +1,145 @@
+//! The members: as a transaction lists them, as they change, and those that are struck off.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use etcd_client::{EventType, GetOptions, GetResponse, KeyValue, Txn, TxnOp};
+use parking_lot::Mutex;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::errors::Fault;
+use super::keys::Keys;
+use super::records::{BarrierRecord, Present, Silent, written};
+use super::renew::strike_off;
+use super::shared::Shared;
+use crate::store::{Barrier, Member, MemberId, Seq};
+
+/// Of so many commits it is remembered what their members had written.
+const REMEMBERED: usize = 1_024;
+
+/// How long to wait before a failed watch is tried again.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// A member as a transaction listed it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Listed {
+    pub(super) member: Member,
+    /// When it was written last.
+    pub(super) written: i64,
+}
+
+impl Listed {
+    /// Every member that was read.
+    pub(super) fn all(keys: &Keys, mut read: GetResponse) -> Vec<Self> {
+        read.take_kvs().iter().filter_map(|entry| Self::of(keys, entry)).collect()
+    }
+
+    fn of(keys: &Keys, entry: &KeyValue) -> Option<Self> {
+        let id = keys.member_at(entry.key())?;
+        // Of a key that says nothing it is not known that anything is in force: it is waited for.
+        let applied = serde_json::from_slice(entry.value()).map_or(0, |present: Present| present.applied_seq);
+        Some(Self { member: Member { id, applied: Seq(applied) }, written: entry.mod_revision() })
+    }
+}
+
+/// What the members of our commits had written when those were made.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    by_seq: Mutex<VecDeque<(Seq, BTreeMap<MemberId, i64>)>>,
+}
+
+impl Seen {
+    /// Keeps the list of a commit. Of two lists of one commit the earlier one stays: a member that has written between
+    /// them holds a lease that was not waited out by whoever holds the earlier list.
+    pub(super) fn keep(&self, seq: Seq, members: &[Listed]) {
+        let mut by_seq = self.by_seq.lock();
+        if by_seq.iter().any(|(known, _)| *known == seq) {
+            return;
+        }
+        let written = members.iter().map(|listed| (listed.member.id.clone(), listed.written)).collect();
+        by_seq.push_back((seq, written));
+        if by_seq.len() > REMEMBERED {
+            by_seq.pop_front();
+        }
+    }
+
+    fn of(&self, seq: Seq) -> BTreeMap<MemberId, i64> {
+        let by_seq = self.by_seq.lock();
+        by_seq.iter().find(|(known, _)| *known == seq).map(|(_, written)| written.clone()).unwrap_or_default()
+    }
+}
+
+/// Keeps what came of waiting, then strikes off who was waited out and has not written since the commit.
+pub(super) async fn note(shared: &Shared, seen: &Seen, barrier: &Barrier) -> Result<(), Fault> {
+    let waited = BarrierRecord {
+        seq: barrier.seq.0,
+        at: barrier.at,
+        acknowledged: barrier.acknowledged.iter().map(|member| member.0.clone()).collect(),
+        waited_out: barrier.waited_out.iter().map(Silent::from).collect(),
+    };
+    let value = written(&waited).map_err(Fault::Unavailable)?;
+    let key = shared.keys.barrier(barrier.at, barrier.seq, &Uuid::new_v4().to_string());
+    shared.transact(Txn::new().and_then([TxnOp::put(key, value, None)])).await?;
+    let written = seen.of(barrier.seq);
+    for silent in &barrier.waited_out {
+        let Some(written) = written.get(&silent.id) else { continue };
+        // One that stays is waited for again by the next change that takes access away.
+        match strike_off(shared, &silent.id, *written).await {
+            Ok(true) => {
+                tracing::warn!(member = %silent.id.0, applied = silent.applied.0, "a silent member was struck off")
+            }
+            Ok(false) => {}
+            Err(fault) => tracing::warn!(member = %silent.id.0, %fault, "a silent member was not struck off"),
+        }
+    }
+    Ok(())
+}
+
+/// Tells the members as they change, until the process ends.
+pub(super) async fn keep_watching(shared: Arc<Shared>, members: watch::Sender<Vec<Member>>) {
+    loop {
+        if let Err(fault) = watch_once(&shared, &members).await {
+            tracing::debug!(%fault, "the fleet's members cannot be watched now");
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn watch_once(shared: &Shared, members: &watch::Sender<Vec<Member>>) -> Result<(), Fault> {
+    let mut listed = shared.cluster.range(shared.keys.members(), GetOptions::new().with_prefix()).await?;
+    let at = listed.header().map_or(0, etcd_client::ResponseHeader::revision);
+    let read = listed.take_kvs();
+    let mut known: BTreeMap<Vec<u8>, Member> = BTreeMap::new();
+    for entry in &read {
+        if let Some(listed) = Listed::of(&shared.keys, entry) {
+            known.insert(entry.key().to_vec(), listed.member);
+        }
+    }
+    tell(members, &known);
+    let mut stream = shared.cluster.watch(shared.keys.members(), at + 1).await?;
+    loop {
+        let response = stream.message().await.map_err(|error| Fault::Unavailable(error.to_string()))?;
+        let Some(response) = response.filter(|response| !response.canceled()) else {
+            return Err(Fault::Unavailable("the watch ended".to_owned()));
+        };
+        for event in response.events() {
+            let Some(entry) = event.kv() else { continue };
+            match event.event_type() {
+                EventType::Delete => drop(known.remove(entry.key())),
+                EventType::Put => {
+                    if let Some(listed) = Listed::of(&shared.keys, entry) {
+                        known.insert(entry.key().to_vec(), listed.member);
+                    }
+                }
+            }
+        }
+        tell(members, &known);
+    }
+}
+
+fn tell(members: &watch::Sender<Vec<Member>>, known: &BTreeMap<Vec<u8>, Member>) {
+    let now: Vec<Member> = known.values().cloned().collect();
+    members.send_if_modified(|before| *before != now && std::mem::replace(before, now.clone()) != now);
+}
