@@ -23,6 +23,7 @@ use bundles::{Look, Origin, Reloader, Wanted, rollout_of};
 use chronicle::Chronicle;
 use guest::{GuestOrigin, GuestReloader};
 use rollouts::HandedIn;
+use stores::Told;
 use watch::Watched as _;
 
 use crate::audit::{DecisionIds, DecisionLog, LogError};
@@ -124,12 +125,13 @@ impl InForce {
         log: &Arc<DecisionLog>,
         clock: &Arc<dyn Clock>,
         store: &Arc<dyn Store>,
+        told: Option<Arc<Told>>,
     ) -> Result<Self, LoadError> {
         let (course, rollouts) = rollouts::course(config.fleet.as_ref(), rollout_of(first, &bundle, clock.now())?);
         let policies = Arc::new(Policies::new(bundle));
         let mark = beside_store(config, "recorded-facts");
         let chronicle = Arc::new(Chronicle::new(Arc::clone(log), Arc::clone(clock), Arc::clone(store), mark));
-        let reloader = Reloader::new(origin, first, Arc::clone(&policies), Arc::clone(&chronicle), course);
+        let reloader = Reloader::new(origin, first, Arc::clone(&policies), Arc::clone(&chronicle), course, told);
         Ok(Self { policies, chronicle, reloader: Arc::new(reloader), rollouts })
     }
 }
@@ -173,7 +175,7 @@ impl App {
         let (receipt_signer, receipt_keys) = keys::of_receipts(&config.receipts)?;
         let mapping = ext_authz::read(config, &bundle)?;
         let log = Arc::new(DecisionLog::open(&config.decision_log, Arc::clone(&clock))?);
-        let store = Box::pin(stores::open(config, &*clock)).await?;
+        let (store, told) = Box::pin(stores::open(config, &*clock)).await?;
         let heads = config.decision_log.publish_url.as_deref().map(|url| HeadPosts::new(url, Arc::clone(&log)));
         let heads = heads.transpose()?.map(Arc::new);
         // Bound before anything is promised: an address in use must fail the start.
@@ -187,7 +189,7 @@ impl App {
         let outbox = Outbox::start(&config.webhooks, Arc::clone(&store), &log, &clock, &tasks).await?;
         let outbox = Arc::new(outbox);
         let references = keys::of_references(&config.access_requests, &public_url)?;
-        let in_force = InForce::start(config, origin, (bundle, &first), &log, &clock, &store)?;
+        let in_force = InForce::start(config, origin, (bundle, &first), &log, &clock, &store, told)?;
         let InForce { policies, chronicle, reloader, rollouts } = in_force;
         let guest = guest_origin
             .zip(guest_model)

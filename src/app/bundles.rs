@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::chronicle::Chronicle;
 use super::newest::Newest;
+use super::stores::Told;
 use super::watch::{Watched, watch};
 use crate::clock::Clock;
 use crate::config::PolicySettings;
@@ -217,6 +218,8 @@ pub(super) enum Course {
 #[derive(Debug)]
 pub(super) struct Reloader {
     course: Course,
+    /// Who tells the fleet what this process decides by.
+    told: Option<Arc<Told>>,
     /// Whether what is in force was rolled out.
     rolled_out: AtomicBool,
     origin: Arc<Origin>,
@@ -234,10 +237,13 @@ impl Reloader {
         policies: Arc<Policies>,
         chronicle: Arc<Chronicle>,
         course: Course,
+        told: Option<Arc<Told>>,
     ) -> Self {
         chronicle.in_force(&policies.current());
+        told.iter().for_each(|told| told.decides_by(policies.current().version().as_str()));
         Self {
             course,
+            told,
             rolled_out: AtomicBool::new(false),
             origin: Arc::new(origin),
             policies,
@@ -313,6 +319,7 @@ impl Reloader {
         // Remembered first: a package that was in force for a moment must not be followed by an older one.
         self.origin.note(look)?;
         self.chronicle.in_force(&bundle);
+        self.told.iter().for_each(|told| told.decides_by(bundle.version().as_str()));
         self.policies.replace(bundle);
         Ok(())
     }
