@@ -4,6 +4,7 @@
 //! the lives of consents (the model's), and how calls arrive. Every command is the same story, told in `change.rs`.
 
 mod absent;
+mod barrier;
 mod bell;
 mod change;
 mod commands;
@@ -18,6 +19,7 @@ mod rollouts;
 mod views;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use tokio::sync::Semaphore;
 
@@ -46,6 +48,8 @@ pub struct Workflow {
     /// Room for those who search the decision log: each reads a part of it.
     searches: Arc<Semaphore>,
     bell: Bell,
+    /// Every commit up to here that took access away is in force everywhere, as this process has seen it itself.
+    in_force_up_to: AtomicU64,
     /// Signs receipts of approvals; none: none are made.
     receipts: Option<Arc<dyn Signer>>,
 }
@@ -62,7 +66,7 @@ impl Workflow {
     ) -> Self {
         let judge = Judge::new(policies, Arc::clone(&clock), log, ids);
         let searches = Arc::new(Semaphore::new(explanation::SEARCHES_AT_ONCE));
-        Self { store, clock, judge, searches, bell: Bell::hang(), receipts: None }
+        Self { store, clock, judge, searches, bell: Bell::hang(), in_force_up_to: AtomicU64::new(0), receipts: None }
     }
 
     /// The same, with a bundle that is asked beside the one in force.

@@ -79,6 +79,11 @@ impl LeasingStore {
         });
     }
 
+    /// Takes a member off the list.
+    pub(crate) fn strike(&self, id: &str) {
+        self.members.send_modify(|members| members.retain(|member| member.id.0 != id));
+    }
+
     /// Commits something that no follower has facts of.
     pub(crate) async fn change_something(&self) -> Seq {
         let commit = Commit {

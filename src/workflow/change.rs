@@ -9,7 +9,7 @@ use super::error::WorkflowError;
 use crate::identity::{Caller, CallerKind};
 use crate::model::{Actor, Event, Outcome, Timestamp, activities, announcements, decide};
 use crate::store::{
-    CaseRef, Commit, CommitError, Committed, Key, Object, Precondition, RememberedAnswer, Slot, StoredCase, Write,
+    CaseRef, Commit, CommitError, Committed, Key, Object, Precondition, RememberedAnswer, Seq, Slot, StoredCase, Write,
 };
 
 /// How often a change is decided anew because somebody else was first, before the caller is asked to retry.
@@ -18,7 +18,7 @@ pub(super) const ATTEMPTS: usize = 16;
 /// How often a commit with an unknown outcome is asked about again.
 const UNKNOWN_ATTEMPTS: usize = 3;
 
-/// How long to wait for members to put a change in force. A store with leases bounds this by its lease length.
+/// How long to wait for a member without a lease to put a change in force.
 const IN_FORCE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An answer to a caller, rendered by the edge.
@@ -124,17 +124,43 @@ impl Workflow {
         if value.request_digest != once.request_digest {
             return Err(WorkflowError::KeyReused);
         }
-        let members = self.store.watch_members().borrow().clone();
-        self.in_force(&Committed { seq, members }).await?;
+        self.in_force_again(seq).await?;
         let rendered = Rendered { status: value.status, headers: value.headers, body: value.body };
         Ok(Some(Answered { rendered, replayed: true }))
     }
 
+    /// What was committed before is in force. Where members have leases the list of them is read with a commit of its own:
+    /// one that was read otherwise could lack somebody.
+    async fn in_force_again(&self, seq: Seq) -> Result<(), WorkflowError> {
+        if self.store.wait_out().is_none() {
+            let members = self.store.watch_members().borrow().clone();
+            return self.in_force(&Committed { seq, members }).await;
+        }
+        if self.is_in_force(seq) {
+            return Ok(());
+        }
+        let nothing = Commit {
+            txn_id: txn_id(),
+            at: self.clock.now(),
+            preconditions: Vec::new(),
+            writes: Vec::new(),
+            activities: Vec::new(),
+            announcements: Vec::new(),
+            takes_away: true,
+        };
+        if self.committed(nothing).await? { Ok(()) } else { Err(WorkflowError::Unconfirmed) }
+    }
+
     /// Commits, and returns once the change is in force; `false`: somebody else was first, and nothing was written.
     pub(super) async fn committed(&self, commit: Commit) -> Result<bool, WorkflowError> {
+        let takes_away = commit.takes_away;
         match self.commit(commit).await {
             Ok(committed) => {
-                self.in_force(&committed).await?;
+                let answered_at = self.clock.boot();
+                match self.store.wait_out().filter(|_| takes_away) {
+                    Some(wait_out) => self.taken_away(&committed, answered_at, wait_out).await?,
+                    None => self.in_force(&committed).await?,
+                }
                 Ok(true)
             }
             Err(CommitError::Conflict { .. }) => Ok(false),
@@ -160,7 +186,8 @@ impl Workflow {
         outcome
     }
 
-    /// Waits until every member that there was at the commit decides by it, or is gone (G1).
+    /// Waits until every member that there was at the commit decides by it, or is gone: where nothing is taken away, or
+    /// nobody decides but this process (G1).
     async fn in_force(&self, committed: &Committed) -> Result<(), WorkflowError> {
         let mut members = self.store.watch_members();
         let everywhere = members.wait_for(|members| {

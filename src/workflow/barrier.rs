@@ -1,0 +1,116 @@
+//! The barrier: who takes access away waits until nobody can allow anything any more by what was before (G1).
+//!
+//! A member that says that it decides by the change does so from before it said it. A member that says nothing, or that has
+//! vanished from the list, is waited out: from the answer to the commit on for longer than any lease lasts that it can have
+//! got before. What is listed was read with the commit; whoever registers later is told of the change.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::Workflow;
+use super::error::WorkflowError;
+use crate::clock::{BootTime, Clock};
+use crate::store::{Barrier, Committed, Member, MemberId, Seq, Store, StoreError};
+
+/// How long to sleep at most before looking at the machine's clock again: a timer knows nothing of a suspended machine.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// The members of a commit, by what is known of them.
+#[derive(Debug)]
+struct RollCall {
+    seq: Seq,
+    silent: BTreeMap<MemberId, Member>,
+    acknowledged: Vec<MemberId>,
+    /// Were on the list, and then were not: what a new entry of that name says does not speak for them.
+    vanished: Vec<Member>,
+}
+
+impl RollCall {
+    fn of(committed: &Committed) -> Self {
+        let silent = committed.members.iter().map(|member| (member.id.clone(), member.clone())).collect();
+        Self { seq: committed.seq, silent, acknowledged: Vec::new(), vanished: Vec::new() }
+    }
+
+    /// The list is this now.
+    fn hear(&mut self, members: &[Member]) {
+        let listed: BTreeMap<&MemberId, Seq> = members.iter().map(|member| (&member.id, member.applied)).collect();
+        for (id, member) in std::mem::take(&mut self.silent) {
+            match listed.get(&id) {
+                Some(applied) if *applied >= self.seq => self.acknowledged.push(id),
+                Some(_) => {
+                    self.silent.insert(id, member);
+                }
+                None => self.vanished.push(member),
+            }
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.silent.is_empty() && self.vanished.is_empty()
+    }
+
+    fn over(self) -> (Vec<MemberId>, Vec<Member>) {
+        let waited_out = self.silent.into_values().chain(self.vanished).collect();
+        (self.acknowledged, waited_out)
+    }
+}
+
+/// Waits until no member can allow anything by what was before the commit, whose answer came at `answered_at`, and keeps that
+/// in the store.
+async fn waited_for(
+    store: &dyn Store,
+    clock: &dyn Clock,
+    committed: &Committed,
+    answered_at: BootTime,
+    wait_out: Duration,
+) -> Result<(), StoreError> {
+    let deadline = answered_at.plus(wait_out);
+    let mut roll_call = RollCall::of(committed);
+    let mut members = store.watch_members();
+    let mut is_told = true;
+    loop {
+        roll_call.hear(&members.borrow_and_update());
+        let left = deadline.since(clock.boot());
+        if roll_call.is_complete() || left.is_zero() {
+            break;
+        }
+        tokio::select! {
+            changed = members.changed(), if is_told => is_told = changed.is_ok(),
+            () = tokio::time::sleep(left.min(LOOK_EVERY)) => {}
+        }
+    }
+    let (acknowledged, waited_out) = roll_call.over();
+    if !waited_out.is_empty() {
+        tracing::warn!(seq = committed.seq.0, members = ?waited_out, "members that said nothing were waited out");
+    }
+    store.note_barrier(Barrier { seq: committed.seq, at: clock.now(), acknowledged, waited_out }).await
+}
+
+impl Workflow {
+    /// Waits until a commit that takes access away, whose answer came at `answered_at`, is in force everywhere.
+    ///
+    /// # Errors
+    /// [`WorkflowError::Unconfirmed`] when what came of waiting could not be kept.
+    pub(super) async fn taken_away(
+        &self,
+        committed: &Committed,
+        answered_at: BootTime,
+        wait_out: Duration,
+    ) -> Result<(), WorkflowError> {
+        waited_for(&*self.store, &*self.clock, committed, answered_at, wait_out).await.map_err(|error| {
+            tracing::error!(%error, "what came of waiting for the members could not be kept");
+            WorkflowError::Unconfirmed
+        })?;
+        self.in_force_up_to.fetch_max(committed.seq.0, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Whether this process has seen a commit through to where it is in force everywhere: it or a later one.
+    pub(super) fn is_in_force(&self, seq: Seq) -> bool {
+        self.in_force_up_to.load(Ordering::Acquire) >= seq.0
+    }
+}
+
+#[cfg(test)]
+mod tests;
