@@ -19,7 +19,7 @@ mod tests;
 
 pub use answer::{Answer, Cure, PolicyRef, Reason, policies_of, reason_of};
 pub use chronicle::{ChronicleLine, FactsLine, PoliciesLine};
-pub use decide::{Decided, DecisionCounts, Decisions, Undecided};
+pub use decide::{Decided, DecisionCounts, Decisions, Strictness, Undecided, Validity};
 pub use explanation::{Explained, ExplainedCondition, ExplainedPolicy, explain};
 pub use guest::{Guest, GuestDecided, GuestQuestion, GuestSearched, GuestSought};
 pub use question::{InvalidQuestion, ReadQuestion};

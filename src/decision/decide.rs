@@ -3,16 +3,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde::{Serialize, Serializer};
+
 use super::answer::{Answer, context_tail, cure_of, is_told_alone, policies_of, reason_of};
 use super::cache::AnswerCache;
 use super::question::ReadQuestion;
 use super::record::record_tail;
 use super::shadow::Shadow;
 use crate::audit::{DecisionId, DecisionIds};
-use crate::clock::Clock;
+use crate::clock::{BootTime, Clock};
 use crate::model::{AccessFacts, CaseFacts, TenantId, Timestamp};
 use crate::policy::{Bundle, Policies, Verdict};
-use crate::replica::{LiveCase, NotFresh, Replica};
+use crate::replica::{Fresh, LiveCase, NotFresh, Replica};
 use crate::store::Seq;
 
 /// Decides reads.
@@ -24,9 +26,38 @@ pub struct Decisions {
     cache: AnswerCache,
     ids: Arc<DecisionIds>,
     shadow: Option<Arc<Shadow>>,
+    strictness: Strictness,
     allowed: AtomicU64,
     denied: AtomicU64,
     remembered: AtomicU64,
+}
+
+/// What a member of a fleet needs before it allows anything (G1).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Strictness {
+    /// A lease that has not run out by the machine's clock.
+    #[default]
+    Lease,
+    /// Also a renewal that was sent after the question came: then a machine whose clock stood still without its knowing
+    /// allows nothing by a lease that is over.
+    Renewal,
+}
+
+/// Until when an answer may be used, as whoever asked is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Validity {
+    /// The moment, by the time of day.
+    #[serde(rename = "valid_until", serialize_with = "as_text")]
+    pub until: Timestamp,
+    /// How far it is ahead, in whole milliseconds: for whoever has another time of day.
+    #[serde(rename = "valid_for_ms")]
+    pub for_ms: u64,
+}
+
+/// As whoever asks reads times: RFC 3339.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn as_text<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(time)
 }
 
 /// How many decisions were made since the start.
@@ -53,6 +84,8 @@ pub struct Decided {
     pub at: Timestamp,
     /// The facts it was found on; none for a remembered one, and where there is no such support request.
     pub facts: Option<Arc<LiveCase>>,
+    /// When the lease ends under which its facts were read: it allows nothing from then on. None: there is no lease.
+    pub valid_until: Option<BootTime>,
     keep: bool,
     /// The commit at which the whole picture was at rest before its facts were looked up.
     at_rest: Option<Seq>,
@@ -83,6 +116,7 @@ impl Decisions {
             cache: AnswerCache::new(cache_capacity),
             ids,
             shadow: None,
+            strictness: Strictness::default(),
             allowed: AtomicU64::new(0),
             denied: AtomicU64::new(0),
             remembered: AtomicU64::new(0),
@@ -93,6 +127,18 @@ impl Decisions {
     #[must_use]
     pub fn beside(self, shadow: Option<Arc<Shadow>>) -> Self {
         Self { shadow, ..self }
+    }
+
+    /// The same, with this needed before anything is allowed.
+    #[must_use]
+    pub fn needing(self, strictness: Strictness) -> Self {
+        Self { strictness, ..self }
+    }
+
+    /// What is needed before a question is decided: whoever asks sees to it.
+    #[must_use]
+    pub const fn strictness(&self) -> Strictness {
+        self.strictness
     }
 
     /// The bundle that is asked beside the one in force, if there is one.
@@ -118,7 +164,9 @@ impl Decisions {
     pub fn decide(&self, question: &ReadQuestion<'_>) -> Result<Decided, Undecided> {
         let bundle = self.policies.current();
         let at_rest = self.replica.at_rest();
-        let facts = self.facts(question)?;
+        // The deadline before the facts: what is read after it is no older than what the lease vouches for.
+        let fresh = self.replica.fresh()?;
+        let facts = question.support_request.and_then(|id| self.replica.facts_under(fresh, id));
         let revision = facts.as_ref().map_or(Seq(0), |facts| facts.revision);
         let now = self.clock.now();
         let id = self.ids.next();
@@ -134,7 +182,8 @@ impl Decisions {
         if let Some(shadow) = &self.shadow {
             shadow.hand(id, now, question, facts.as_ref(), &answer);
         }
-        Ok(Decided { id, answer, cached, at: now, facts: facts.filter(|_| !cached), keep, at_rest })
+        let (facts, valid_until) = (facts.filter(|_| !cached), fresh.valid_until());
+        Ok(Decided { id, answer, cached, at: now, facts, valid_until, keep, at_rest })
     }
 
     fn count(&self, allowed: bool, cached: bool) {
@@ -159,7 +208,7 @@ impl Decisions {
     #[must_use]
     pub fn still_holds(&self, question: &ReadQuestion<'_>, decided: &Decided) -> bool {
         let revision = self.facts(question).map(|facts| facts.map_or(Seq(0), |facts| facts.revision));
-        revision == Ok(decided.answer.facts_revision) && self.rests_hold(&decided.answer)
+        revision == Ok(decided.answer.facts_revision) && self.rests_hold(decided)
     }
 
     /// The same without a look at the facts, where there is nothing to keep: true only if no commit has touched anything
@@ -167,12 +216,34 @@ impl Decisions {
     #[must_use]
     pub fn plainly_holds(&self, decided: &Decided) -> bool {
         let untouched = || decided.at_rest.is_some() && decided.at_rest == self.replica.at_rest();
-        !decided.keep && (!decided.answer.allowed || (untouched() && self.rests_hold(&decided.answer)))
+        !decided.keep && (!decided.answer.allowed || (untouched() && self.rests_hold(decided)))
     }
 
-    /// Whether the policies are those that were asked, and every end time lies ahead.
-    fn rests_hold(&self, answer: &Answer) -> bool {
-        self.policies.current().serial() == answer.policy_serial && self.clock.now() < answer.unchanged_until
+    /// Whether the policies are those that were asked, every end time lies ahead, and the lease has not run out.
+    fn rests_hold(&self, decided: &Decided) -> bool {
+        let answer = &decided.answer;
+        self.policies.current().serial() == answer.policy_serial
+            && self.clock.now() < answer.unchanged_until
+            && self.is_in_time(decided.valid_until)
+    }
+
+    /// Whether what was read under a lease that ends then may be used.
+    pub(super) fn is_in_time(&self, valid_until: Option<BootTime>) -> bool {
+        valid_until.is_none_or(|until| self.replica.is_before(until))
+    }
+
+    /// Until when an answer may be used that was found under a lease.
+    #[must_use]
+    pub fn validity(&self, valid_until: Option<BootTime>) -> Option<Validity> {
+        // The time of day first: a pause between the two makes the moment earlier.
+        let now = self.clock.now();
+        let left = valid_until?.since(self.clock.boot());
+        let for_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+        Some(Validity { until: now.plus_millis(i64::try_from(for_ms).unwrap_or(i64::MAX)), for_ms })
+    }
+
+    pub(super) fn fresh(&self) -> Result<Fresh, Undecided> {
+        Ok(self.replica.fresh()?)
     }
 
     pub(super) fn policies(&self) -> &Policies {

@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::decide::{Decisions, Undecided};
 use super::question::{InvalidQuestion, ReadQuestion};
 use crate::audit::{Asked, DecisionId, push_json, write_head};
+use crate::clock::BootTime;
 use crate::model::{CaseFacts, Category, Timestamp};
 use crate::policy::Bundle;
 use crate::store::Seq;
@@ -52,6 +53,8 @@ pub struct Searched {
     bundle: Arc<Bundle>,
     revision: Seq,
     unchanged_until: Timestamp,
+    /// When the lease ends under which the facts were read; none: there is no lease.
+    pub valid_until: Option<BootTime>,
 }
 
 /// Why there is no result.
@@ -115,6 +118,7 @@ impl Decisions {
     pub fn search(&self, sought: Sought<'_>, support_request: Option<&str>) -> Result<Searched, NotSearched> {
         let example = sought.question(sought.example(), support_request)?;
         let bundle = self.policies().current();
+        let valid_until = self.fresh()?.valid_until();
         let facts = self.facts(&example)?;
         let at = self.now();
         let case = facts.as_ref().map(|facts| &facts.facts);
@@ -132,7 +136,8 @@ impl Decisions {
             }
         }
         let revision = facts.map_or(Seq(0), |facts| facts.revision);
-        Ok(Searched { id: self.next_id(), found, at, asked: candidates.len(), bundle, revision, unchanged_until })
+        let (id, asked) = (self.next_id(), candidates.len());
+        Ok(Searched { id, found, at, asked, bundle, revision, unchanged_until, valid_until })
     }
 
     /// Whether everything that a search rests on is still so: its results leave only while it is (G1).
@@ -143,6 +148,7 @@ impl Decisions {
         revision == Ok(searched.revision)
             && Arc::ptr_eq(&self.policies().current(), &searched.bundle)
             && self.now() < searched.unchanged_until
+            && self.is_in_time(searched.valid_until)
     }
 }
 

@@ -12,7 +12,7 @@ use crate::model::{
     AccessRequest, CategorySet, Consent, ConsentStatus, Part, Scope, SubmittedIn, SupportRequest, Timestamp,
 };
 use crate::policy::{Bundle, BundleSource, Policies, SourceFile};
-use crate::replica::Replica;
+use crate::replica::{NotFresh, Replica};
 use crate::store::{Change, Object, Seq, Write};
 
 const CASES: usize = 3;
@@ -375,4 +375,51 @@ fn an_allow_holds_until_anything_that_it_rests_on_changes() {
     let same = support_request(&mut rng, 1);
     twins.change(vec![Object::SupportRequest(same)]);
     assert!(!twins.remembering.still_holds(&question, &decided), "its facts have changed");
+}
+
+#[test]
+fn an_allow_carries_the_deadline_under_which_its_facts_were_read_and_is_not_sent_past_it() {
+    let mut rng = fastrand::Rng::with_seed(1);
+    let words = ("vendor/ada", "read", "fabrikam/signInLogs".to_owned(), Some("SR-1".to_owned()));
+    let question = question(&words);
+    let now = Timestamp::from_millis(1_000);
+    let clock = ManualClock::at(now);
+    let replica = Arc::new(Replica::new(Arc::new(clock.clone())));
+    let granted = || Change { seq: Seq(1), at: now, writes: Vec::new() };
+    let writes = granting(&mut rng, now.plus_millis(60_000)).into_iter().map(Write).collect();
+    let until = clock.boot().plus(std::time::Duration::from_secs(4));
+    replica.follow_by_hand_until(Change { writes, ..granted() }, until);
+    let policies = Arc::new(Policies::new(bundle("")));
+    let decisions =
+        Decisions::new(policies, Arc::clone(&replica), Arc::new(clock.clone()), Arc::new(DecisionIds::new()), 10);
+    let first = decisions.decide(&question).unwrap();
+    decisions.remember(&question, &first);
+    clock.advance_millis(1_500);
+    let remembered = decisions.decide(&question).unwrap();
+    assert!(first.answer.allowed && remembered.cached);
+    for decided in [&first, &remembered] {
+        assert_eq!(decided.valid_until, Some(until));
+        assert!(decisions.still_holds(&question, decided));
+        let told = decisions.validity(decided.valid_until).unwrap();
+        assert_eq!((told.for_ms, told.until), (2_500, now.plus_millis(4_000)));
+    }
+    assert!(decisions.plainly_holds(&remembered));
+    // The lease was renewed meanwhile. An answer still stands under the one by which it was found.
+    replica.follow_by_hand_until(granted(), until.plus(std::time::Duration::from_secs(9)));
+    clock.advance_millis(2_499);
+    assert!(decisions.still_holds(&question, &first) && decisions.plainly_holds(&remembered));
+    clock.advance_millis(1);
+    assert!(!decisions.still_holds(&question, &first) && !decisions.plainly_holds(&remembered));
+    assert!(decisions.decide(&question).unwrap().valid_until > Some(until), "it is decided anew");
+    clock.advance_millis(9_000);
+    assert_eq!(decisions.decide(&question).unwrap_err().to_string(), NotFresh::LeaseExpired.to_string());
+}
+
+#[test]
+fn a_store_of_ones_own_makes_answers_without_a_deadline() {
+    let mut twins = Twins::new();
+    twins.change(Vec::new());
+    let words = ("vendor/ada", "read", "fabrikam/signInLogs".to_owned(), Some("SR-1".to_owned()));
+    let decided = twins.remembering.decide(&question(&words)).unwrap();
+    assert_eq!((decided.valid_until, twins.remembering.validity(decided.valid_until)), (None, None));
 }

@@ -1,6 +1,7 @@
 //! The decision endpoints (AuthZEN Authorization API 1.0, sections 6, 7 and 9).
 
 use std::cell::RefCell;
+use std::fmt::Write as _;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -19,7 +20,7 @@ use super::problem::Problem;
 use super::router::{Path, no_such_path};
 use super::wire::{self, Context, Evaluation, Evaluations, Item, complete};
 use crate::audit::{Asked, Ticket};
-use crate::decision::{Decided, ReadQuestion};
+use crate::decision::{Decided, Decisions, ReadQuestion, Strictness, Undecided, Validity};
 use crate::identity::Caller;
 use crate::policy::WorkflowAction;
 use crate::workflow::{Judgement, MayQuestion, Subject, Target};
@@ -107,13 +108,14 @@ impl Answered {
         }
     }
 
-    fn write(&self, json: &mut String) {
+    fn write(&self, json: &mut String, decisions: &Decisions) {
         match self {
             Self::Read(decided, aside) => {
                 json.push_str(if decided.answer.allowed { "{\"decision\":true" } else { "{\"decision\":false" });
                 json.push_str(",\"context\":{\"decision_id\":\"");
                 decided.id.push_to(json);
                 json.push_str("\",");
+                push_validity(json, decisions.validity(decided.valid_until));
                 json.push_str(aside.as_deref().unwrap_or_default());
                 json.push_str(&decided.answer.context_tail);
                 json.push('}');
@@ -169,6 +171,7 @@ impl Entrance {
             let detail = format!("holds {} questions, at most {} are allowed", items.len(), self.edge.limits.batch);
             return Err(Problem::invalid("evaluations", detail));
         }
+        self.confirmed().await?;
         let semantic = batch.options.unwrap_or_default().evaluations_semantic;
         let mut rest = items.iter();
         let mut answers: Vec<(Result<Evaluation<'_>, Problem>, Answered)> = Vec::with_capacity(items.len());
@@ -204,7 +207,7 @@ impl Entrance {
             }
             // Nothing was waited for since the first of them was looked at: all of them hold now.
             if is_final {
-                return Ok(batch_of(&answers));
+                return Ok(batch_of(&answers, &self.edge.decisions));
             }
             for ticket in recorded {
                 self.edge.log.settled(ticket).await?;
@@ -232,6 +235,18 @@ impl Entrance {
         }
     }
 
+    /// Returns once a question that has come may be decided: at once, or after a renewal where each needs one.
+    ///
+    /// # Errors
+    /// 503 with the reason when there is no such renewal.
+    pub(super) async fn confirmed(&self) -> Result<(), Problem> {
+        match self.edge.decisions.strictness() {
+            Strictness::Lease => Ok(()),
+            // Boxed, so that the usual way does not carry the room for it.
+            Strictness::Renewal => Ok(Box::pin(self.edge.replica.confirmed_anew()).await.map_err(Undecided::from)?),
+        }
+    }
+
     /// The caller and the body of a decision request that is JSON at least.
     pub(super) async fn admitted<B: Received>(&self, headers: &HeaderMap, body: B) -> Result<(Caller, Bytes), Problem> {
         let caller = self.caller(headers).await?;
@@ -244,6 +259,7 @@ impl Entrance {
     }
 
     async fn one(&self, caller: &Caller, headers: &HeaderMap, wire: &Evaluation<'_>) -> Result<String, Problem> {
+        self.confirmed().await?;
         for _ in 0..ATTEMPTS {
             let (answer, ticket) = self.answer(caller, headers, wire).await?;
             if let Some(ticket) = ticket {
@@ -251,7 +267,7 @@ impl Entrance {
             }
             if self.holds(wire, &answer)? {
                 let mut json = String::with_capacity(512);
-                answer.write(&mut json);
+                answer.write(&mut json, &self.edge.decisions);
                 return Ok(json);
             }
         }
@@ -415,14 +431,22 @@ fn read_question<'a>(wire: &'a Evaluation<'_>) -> Result<ReadQuestion<'a>, Probl
     Ok(ReadQuestion::parse(&wire.subject.id, &wire.action.name, &wire.resource.id, support_request)?)
 }
 
-fn batch_of(answers: &[(Result<Evaluation<'_>, Problem>, Answered)]) -> String {
+/// Until when an answer may be used, as members of its context with a comma behind each; nothing without a lease.
+fn push_validity(json: &mut String, validity: Option<Validity>) {
+    if let Some(Validity { until, for_ms }) = validity {
+        // Writing to a string does not fail.
+        let _ = write!(json, "\"valid_until\":\"{until}\",\"valid_for_ms\":{for_ms},");
+    }
+}
+
+fn batch_of(answers: &[(Result<Evaluation<'_>, Problem>, Answered)], decisions: &Decisions) -> String {
     let mut json = String::with_capacity(512 * answers.len());
     json.push_str("{\"evaluations\":[");
     for (number, (_, answer)) in answers.iter().enumerate() {
         if number > 0 {
             json.push(',');
         }
-        answer.write(&mut json);
+        answer.write(&mut json, decisions);
     }
     json.push_str("]}");
     json
@@ -459,4 +483,47 @@ pub(super) fn with_request_id(mut response: Response, headers: &HeaderMap) -> Re
         response.headers_mut().insert(REQUEST_ID, id.clone());
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+    use crate::replica::NotFresh;
+
+    #[test]
+    fn a_context_says_until_when_an_answer_may_be_used_only_where_there_is_a_lease() {
+        let context = |validity| {
+            let mut json = "{\"decision_id\":\"d\",".to_owned();
+            push_validity(&mut json, validity);
+            json.push_str("\"reason\":1}");
+            json
+        };
+        assert_eq!(context(None), r#"{"decision_id":"d","reason":1}"#);
+        let validity = Validity { until: Timestamp::from_millis(1_790_000_000_250), for_ms: 4_250 };
+        let told: serde_json::Value = serde_json::from_str(&context(Some(validity))).unwrap();
+        assert_eq!(told["valid_until"], validity.until.to_string());
+        assert_eq!(told["valid_for_ms"], 4_250);
+        assert_eq!(serde_json::to_value(validity).unwrap()["valid_until"], validity.until.to_string());
+    }
+
+    #[test]
+    fn without_a_usable_lease_the_answer_is_no_with_the_reason_and_when_to_ask_again() {
+        let reasons = [
+            (NotFresh::Bootstrapping, "bootstrapping"),
+            (NotFresh::Lost(String::new()), "replica_behind"),
+            (NotFresh::LeaseExpired, "lease_expired"),
+            (NotFresh::Fenced, "fenced"),
+            (NotFresh::Regressed(String::new()), "store_regressed"),
+        ];
+        for (reason, code) in reasons {
+            let (status, headers, body) = Problem::from(Undecided::NotFresh(reason)).rendered();
+            let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(
+                (status.as_u16(), body["code"].as_str(), body["decision"].as_bool()),
+                (503, Some(code), Some(false))
+            );
+            assert!(headers.iter().any(|(name, _)| *name == header::RETRY_AFTER));
+        }
+    }
 }

@@ -124,7 +124,8 @@ impl Authorization for Door {
             }
             Ok(Through::Allowed(decided, engineer)) => {
                 counts.allowed.fetch_add(1, Ordering::Relaxed);
-                answer::allowed(&message, &decided, &engineer)
+                let validity = self.entrance.edge.decisions.validity(decided.valid_until);
+                answer::allowed(&message, &decided, validity, &engineer)
             }
             Err(problem) => {
                 let count = if problem.status() >= 500 { &counts.failed } else { &counts.denied };
@@ -179,6 +180,7 @@ impl Entrance {
         request_id: Option<&str>,
         question: &ReadQuestion<'_>,
     ) -> Result<Decided, Problem> {
+        self.confirmed().await?;
         for _ in 0..super::evaluation::ATTEMPTS {
             self.may_ask_about(proxy, question.engineer).await.map_err(proxy_is_not_trusted)?;
             let decided = self.edge.decisions.decide(question)?;

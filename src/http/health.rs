@@ -27,7 +27,7 @@ pub(super) async fn readyz(State(entrance): State<Entrance>) -> Response {
     let checks: serde_json::Map<String, serde_json::Value> =
         parts.iter().map(|(name, health)| ((*name).to_owned(), shown(health).into())).collect();
     let trail = edge.log.trail();
-    let body = json!({
+    let mut body = json!({
         "ready": ready,
         "checks": checks,
         "policy_version": edge.policy_version(),
@@ -37,6 +37,11 @@ pub(super) async fn readyz(State(entrance): State<Entrance>) -> Response {
         "trail": trail.trouble.or(trail.publish_trouble).or(trail.post_trouble),
         "clock": edge.clock.trouble(),
     });
+    // Not how far the store is: that tells what everybody does (R19).
+    if let (Some(lease), Some(members)) = (edge.replica.lease(), body.as_object_mut()) {
+        let remaining_ms = lease.remaining.map(|remaining| u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX));
+        members.insert("lease".to_owned(), json!({ "remaining_ms": remaining_ms.unwrap_or(0) }));
+    }
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let json = HeaderValue::from_static("application/json");
     (status, [(header::CONTENT_TYPE, json)], body.to_string()).into_response()

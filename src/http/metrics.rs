@@ -21,6 +21,7 @@ use prometheus_client::registry::Registry;
 
 use super::{CheckCounts, Edge, operator};
 use crate::outbox::EndpointStatus;
+use crate::replica::LeaseStatus;
 
 /// How many of a refused bundle's problems are shown.
 const MOST_PROBLEMS: usize = 10;
@@ -86,6 +87,9 @@ impl Collector for House {
             ("decision_log", is(edge.log.health().is_ok())),
         ];
         gauges(&mut encoder, "ready", "Whether a part works, as /readyz has it", "check", &ready)?;
+        if let Some(lease) = edge.replica.lease() {
+            encode_lease(&mut encoder, &lease)?;
+        }
         encode_webhooks(&mut encoder, edge)?;
         encode_checks(&mut encoder, &edge.ext_authz)?;
         match edge.decisions.shadow() {
@@ -93,6 +97,17 @@ impl Collector for House {
             None => Ok(()),
         }
     }
+}
+
+fn encode_lease(encoder: &mut DescriptorEncoder<'_>, lease: &LeaseStatus) -> fmt::Result {
+    let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    let remaining = lease.remaining.map_or(0, |remaining| i64::try_from(remaining.as_millis()).unwrap_or(i64::MAX));
+    let help = "For how long facts may still be used without a renewal, in milliseconds";
+    gauges(encoder, "lease_remaining_ms", help, "", &[("", remaining)])?;
+    gauges(encoder, "lease_applied", "The newest change that is in force", "", &[("", number(lease.applied.0))])?;
+    gauges(encoder, "lease_head", "The newest change that the store has told of", "", &[("", number(lease.head.0))])?;
+    let outcomes = [("renewed", lease.renewals), ("failed", lease.failures)];
+    counters(encoder, "lease_renewals", "Renewals of the lease, by how they ended", "outcome", &outcomes)
 }
 
 fn encode_checks(encoder: &mut DescriptorEncoder<'_>, counts: &CheckCounts) -> fmt::Result {

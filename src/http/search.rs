@@ -20,7 +20,7 @@ use super::evaluation::{ATTEMPTS, REQUEST_ID, believe_nothing, decided, facts_ch
 use super::problem::Problem;
 use super::wire::{self, Action, Context, Part, object, object_or_null};
 use crate::audit::Asked;
-use crate::decision::{NotSearched, Sought};
+use crate::decision::{NotSearched, Sought, Validity};
 use crate::identity::Caller;
 use crate::workflow::{Subject, WorkflowError};
 
@@ -102,18 +102,18 @@ impl Entrance {
         if let (For::Subjects, (PERSON, CONSENT)) = (what, kinds) {
             let wanted = Wanted::of(search.page.as_ref(), &format!("{:?}", (kinds, search.verb()?, &resource)))?;
             let found = self.who_may(&caller, search.verb()?, &resource, began).await?;
-            return Ok(of_all(&found, &wanted, |id| Found::Entity { kind: PERSON, id }));
+            return Ok(of_all(&found, &wanted, None, |id| Found::Entity { kind: PERSON, id }));
         }
         self.may_ask(&caller, Subject { kind: &search.subject.kind, id: &subject }).await?;
         let support_request = search.context.as_ref().and_then(|context| context.support_request.as_deref());
         let wanted = Wanted::of(search.page.as_ref(), &format!("{:?}", (kinds, sought, support_request)))?;
         // Of other kinds nothing is found.
-        let found = if kinds == (ENGINEER, DATA) {
+        let (found, validity) = if kinds == (ENGINEER, DATA) {
             self.found(&caller, headers, sought, support_request).await?
         } else {
-            Vec::new()
+            (Vec::new(), None)
         };
-        Ok(of_all(&found, &wanted, |found| what.told(found)))
+        Ok(of_all(&found, &wanted, validity, |found| what.told(found)))
     }
 
     /// Who may decide on a consent. What there is not, and what is not for the caller to know of, is nobody's (R19).
@@ -134,14 +134,15 @@ impl Entrance {
         }
     }
 
-    /// Searches, and records what was found.
+    /// Searches, and records what was found. It is told with until when it may be used.
     async fn found(
         &self,
         caller: &Caller,
         headers: &HeaderMap,
         sought: Sought<'_>,
         support_request: Option<&str>,
-    ) -> Result<Vec<String>, Problem> {
+    ) -> Result<(Vec<String>, Option<Validity>), Problem> {
+        self.confirmed().await?;
         for _ in 0..ATTEMPTS {
             let searched = self.edge.decisions.search(sought, support_request)?;
             let request_id = headers.get(REQUEST_ID).and_then(|value| value.to_str().ok());
@@ -149,7 +150,8 @@ impl Entrance {
             let line = searched.record(sought, support_request, by);
             self.edge.log.settled(self.edge.log.append(line.as_bytes(), None)?).await?;
             if self.edge.decisions.search_holds(sought, support_request, &searched) {
-                return Ok(searched.found);
+                let validity = self.edge.decisions.validity(searched.valid_until);
+                return Ok((searched.found, validity));
             }
         }
         Err(facts_changing())

@@ -340,8 +340,13 @@ impl Replica {
 impl Replica {
     /// Takes a change in as the follower would, for tests of those who read.
     pub(crate) fn follow_by_hand(&self, change: Change) {
+        self.follow_by_hand_until(change, BootTime::NEVER);
+    }
+
+    /// The same, where the store grants leases.
+    pub(crate) fn follow_by_hand_until(&self, change: Change, until: BootTime) {
         self.apply(change);
-        self.use_until(Some(BootTime::NEVER));
+        self.use_until(Some(until));
     }
 }
 

@@ -4,12 +4,14 @@ use envoy_types::ext_authz::v3::pb::{
     CheckRequest, CheckResponse, DeniedHttpResponse, HeaderAppendAction, HeaderValue, HeaderValueOption, HttpResponse,
     HttpStatus, OkHttpResponse,
 };
+use envoy_types::pb::google::protobuf::value::Kind;
+use envoy_types::pb::google::protobuf::{Struct, Value};
 use envoy_types::pb::google::rpc;
 use http::{StatusCode, header};
 use tonic::Code;
 
 use super::attributes::Seen;
-use crate::decision::Decided;
+use crate::decision::{Decided, Validity};
 use crate::http::problem::Problem;
 use crate::model::PersonId;
 
@@ -17,6 +19,10 @@ use crate::model::PersonId;
 const OURS: &str = "x-consentry-";
 /// The decision, as the log names it.
 const DECISION_ID: &str = "x-consentry-decision-id";
+/// Until when the answer may be used, by the time of day; of a member of a fleet.
+const VALID_UNTIL: &str = "x-consentry-valid-until";
+/// How far that is ahead, in milliseconds.
+const VALID_FOR_MS: &str = "x-consentry-valid-for-ms";
 /// The engineer, as they were verified.
 const ENGINEER: &str = "x-consentry-engineer";
 /// Why a request does not go on, in a word for programs.
@@ -28,10 +34,35 @@ pub(super) fn passed(message: &CheckRequest) -> CheckResponse {
 }
 
 /// The request goes on, and says to the API who the engineer is and which decision let it through.
-pub(super) fn allowed(message: &CheckRequest, decided: &Decided, engineer: &PersonId) -> CheckResponse {
+pub(super) fn allowed(
+    message: &CheckRequest,
+    decided: &Decided,
+    validity: Option<Validity>,
+    engineer: &PersonId,
+) -> CheckResponse {
     let id = decided.id.to_string();
-    let for_api = vec![header(DECISION_ID, &id), header(ENGINEER, engineer.as_str())];
-    through(message, for_api, vec![header(DECISION_ID, &id)])
+    let mut for_api = vec![header(DECISION_ID, &id), header(ENGINEER, engineer.as_str())];
+    for_api.extend(validity.into_iter().flat_map(deadline));
+    let mut response = through(message, for_api, vec![header(DECISION_ID, &id)]);
+    response.dynamic_metadata = validity.map(metadata);
+    response
+}
+
+/// Until when the request may go on, for the API.
+fn deadline(Validity { until, for_ms }: Validity) -> [HeaderValueOption; 2] {
+    [header(VALID_UNTIL, &until.to_string()), header(VALID_FOR_MS, &for_ms.to_string())]
+}
+
+/// The same, for filters behind this one and for logs.
+fn metadata(Validity { until, for_ms }: Validity) -> Struct {
+    let value = |kind| Value { kind: Some(kind) };
+    // A lease is seconds long.
+    let for_ms = f64::from(u32::try_from(for_ms).unwrap_or(u32::MAX));
+    let fields = [
+        ("valid_until".to_owned(), value(Kind::StringValue(until.to_string()))),
+        ("valid_for_ms".to_owned(), value(Kind::NumberValue(for_ms))),
+    ];
+    Struct { fields: fields.into_iter().collect() }
 }
 
 fn through(
@@ -104,5 +135,22 @@ fn code(status: StatusCode) -> Code {
         StatusCode::FORBIDDEN => Code::PermissionDenied,
         status if status.is_server_error() => Code::Unavailable,
         _ => Code::InvalidArgument,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Timestamp;
+
+    #[test]
+    fn an_allow_under_a_lease_says_until_when_in_headers_and_in_metadata() {
+        let validity = Validity { until: Timestamp::from_millis(1_790_000_000_250), for_ms: 4_250 };
+        let told = deadline(validity).map(|option| option.header.map(|header| (header.key, header.value)).unwrap());
+        let expected = [(VALID_UNTIL, validity.until.to_string()), (VALID_FOR_MS, "4250".to_owned())];
+        assert_eq!(told, expected.map(|(key, value)| (key.to_owned(), value)));
+        let fields = metadata(validity).fields;
+        assert_eq!(fields["valid_until"].kind, Some(Kind::StringValue(validity.until.to_string())));
+        assert_eq!(fields["valid_for_ms"].kind, Some(Kind::NumberValue(4_250.0)));
     }
 }

@@ -109,7 +109,7 @@ impl Host {
                     For::Actions => Found::Action { name: found },
                 };
                 let results = searched.found.iter().map(|found| told(found.as_str())).collect();
-                return Ok(page(results, &wanted, searched.next, None));
+                return Ok(page(results, &wanted, searched.next, None, None));
             }
         }
         Err(facts_changing())

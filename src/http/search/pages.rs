@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
+use crate::decision::Validity;
 use crate::http::problem::Problem;
 use crate::signing::sha256;
 
@@ -91,22 +92,29 @@ pub(in crate::http) enum Found<'a> {
 }
 
 /// Results of which all are there, in the order of their names: the part of them that is wanted.
-pub(in crate::http) fn of_all<'a>(found: &'a [String], wanted: &Wanted, told: impl Fn(&'a str) -> Found<'a>) -> String {
+pub(in crate::http) fn of_all<'a>(
+    found: &'a [String],
+    wanted: &Wanted,
+    validity: Option<Validity>,
+    told: impl Fn(&'a str) -> Found<'a>,
+) -> String {
     let behind = found.iter().map(String::as_str).filter(|found| wanted.after().is_none_or(|after| *found > after));
     let part: Vec<&str> = behind.clone().take(wanted.limit()).collect();
     let is_last = behind.count() == part.len();
     let last = part.last().copied().or(wanted.after()).unwrap_or_default();
     let next = (!is_last).then(|| last.to_owned());
-    page(part.into_iter().map(told).collect(), wanted, next, Some(found.len()))
+    page(part.into_iter().map(told).collect(), wanted, next, Some(found.len()), validity)
 }
 
 /// A page of results (section 8.3). It comes first, so that whoever reads knows how many there are. `next`: behind which
-/// candidate the next page begins, if there is one; `total`: how many results there are together, where that is known.
+/// candidate the next page begins, if there is one; `total`: how many results there are together, where that is known;
+/// `validity`: until when they may be used, where that is known.
 pub(in crate::http) fn page(
     results: Vec<Found<'_>>,
     wanted: &Wanted,
     next: Option<String>,
     total: Option<usize>,
+    validity: Option<Validity>,
 ) -> String {
     #[derive(Serialize)]
     struct PageTold {
@@ -118,6 +126,8 @@ pub(in crate::http) fn page(
     #[derive(Serialize)]
     struct Told<'a> {
         page: PageTold,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        context: Option<Validity>,
         results: Vec<Found<'a>>,
     }
     let Wanted(place) = wanted;
@@ -125,6 +135,6 @@ pub(in crate::http) fn page(
     // Texts and numbers serialise.
     let next_token =
         next.map_or_else(String::new, |next| URL_SAFE_NO_PAD.encode(serde_json::to_vec(&next).unwrap_or_default()));
-    let told = Told { page: PageTold { next_token, count: results.len(), total }, results };
+    let told = Told { page: PageTold { next_token, count: results.len(), total }, context: validity, results };
     serde_json::to_string(&told).unwrap_or_default()
 }
