@@ -12,6 +12,9 @@ use crate::store::leasing::{Breakage, LEASE, LeasingStore};
 
 const LEASE_MS: i64 = 5_000;
 
+/// A broken follower fails a test, and does not keep it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 struct Scene {
     store: Arc<LeasingStore>,
     replica: Arc<Replica>,
@@ -51,9 +54,12 @@ impl Scene {
     }
 
     async fn until(&self, so: impl Fn(&Replica) -> bool) {
-        while !so(&self.replica) {
-            tokio::task::yield_now().await;
-        }
+        let waiting = async {
+            while !so(&self.replica) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.expect("it does not come to that");
     }
 
     /// Asks for a renewal without waiting for it.
@@ -63,7 +69,9 @@ impl Scene {
     }
 
     async fn until_renewed(&self, so: impl Fn(&[(MemberId, Seq)]) -> bool) {
-        self.store.renewed.subscribe().wait_for(|renewed| so(renewed)).await.unwrap();
+        let mut renewed = self.store.renewed.subscribe();
+        let waiting = renewed.wait_for(|renewed| so(renewed));
+        tokio::time::timeout(PATIENCE, waiting).await.expect("no such renewal comes").unwrap();
     }
 
     fn code(&self) -> Option<&'static str> {
