@@ -17,6 +17,7 @@ mod members;
 mod ranges;
 mod records;
 mod renew;
+pub mod roles;
 mod shared;
 mod store;
 #[cfg(test)]

@@ -228,7 +228,7 @@ pub(super) fn activity(tenant: usize, seconds: usize) -> Activity {
     }
 }
 
-pub(super) fn remembered(caller_and_key: &str, seconds: usize) -> RememberedAnswer {
+pub(in crate::store) fn remembered(caller_and_key: &str, seconds: usize) -> RememberedAnswer {
     RememberedAnswer {
         caller_and_key: caller_and_key.to_owned(),
         request_digest: "sha256:00".to_owned(),

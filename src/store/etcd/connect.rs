@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use etcd_client::{
     Client, ConnectOptions, GetOptions, GetResponse, KvClient, Txn, TxnResponse, WatchClient, WatchOptions, WatchStream,
@@ -108,9 +108,17 @@ impl Cluster {
     ) -> Result<T, Failed> {
         let first = self.preferred.load(Ordering::Relaxed);
         let mut failed = None;
-        for turn in first..first.saturating_add(self.members.len()) {
-            let tried = tokio::time::timeout(attempt, self.ask_one(turn % self.members.len(), &request));
-            let answered = match tried.await {
+        let mut left = attempt * u32::try_from(self.members.len()).unwrap_or(u32::MAX);
+        // Once more round: that a connection has died is noticed by the request that was to go over it.
+        for turn in first..=first.saturating_add(self.members.len()) {
+            if left.is_zero() {
+                break;
+            }
+            let begun = Instant::now();
+            let tried =
+                tokio::time::timeout(attempt.min(left), self.ask_one(turn % self.members.len(), &request)).await;
+            left = left.saturating_sub(begun.elapsed());
+            let answered = match tried {
                 Ok(answered) => answered,
                 Err(_) => Err(Failed::Unknown(format!("nothing came within {} ms", attempt.as_millis()))),
             };

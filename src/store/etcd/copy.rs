@@ -22,6 +22,9 @@ const QUEUE: usize = 1_024;
 /// How long to wait before a copy that could not be written is tried again.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// A watch is found silent after one patience, and the log is read within another one.
+const PATIENCE: u32 = 3;
+
 /// Applies every commit to the copy, in order, until nothing is left to follow.
 pub(super) async fn keep_up(shared: Arc<Shared>, copy: Arc<SqliteStore>, mut feed: Feed) {
     loop {
@@ -125,7 +128,7 @@ pub(super) async fn caught_up(shared: &Shared, copy: &SqliteStore, head: Seq) ->
             let unsaid = || Fault::Unavailable("it is lost".to_owned());
             Err(fault.clone().unwrap_or_else(unsaid).into())
         }
-        () = tokio::time::sleep(shared.patience) => {
+        () = tokio::time::sleep(shared.patience * PATIENCE) => {
             let behind = format!("this authority's copy has not got to commit {} in time", head.0);
             Err(StoreError::Unavailable(behind))
         }

@@ -42,6 +42,11 @@ impl Keys {
         Self { prefix: prefix.trim_end_matches('/').to_owned() }
     }
 
+    /// Everything but the members.
+    pub(super) fn state(&self) -> String {
+        format!("{}/acc/", self.prefix)
+    }
+
     /// Everything that belongs to commits.
     pub(super) fn commits(&self) -> String {
         format!("{}/acc/v1/", self.prefix)

@@ -39,43 +39,66 @@ impl Server {
     fn start_in(directory: TempDir, port: u16, arguments: &[&str]) -> Self {
         let scheme = if arguments.contains(&"--cert-file") { "https" } else { "http" };
         let endpoint = format!("{scheme}://127.0.0.1:{port}");
-        let peer = format!("http://127.0.0.1:{}", free_port());
-        let mut child = Command::new("etcd")
-            .env_clear()
-            .args(["--name", "test", "--log-level", "info", "--logger", "zap"])
-            .arg("--data-dir")
-            .arg(directory.path().join("data"))
-            .args(["--listen-client-urls", &endpoint, "--advertise-client-urls", &endpoint])
-            .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
-            .args(["--initial-cluster", &format!("test={peer}")])
-            .args(arguments)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("etcd is installed: ./test does that");
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let mut said = Vec::new();
-        loop {
-            let Some(Ok(line)) = lines.next() else { panic!("etcd did not start: {said:#?}") };
-            let ready = line.contains("serving insecure client requests") || line.contains("serving client traffic");
-            said.push(line);
-            if ready {
-                break;
-            }
-        }
-        // It must be able to say what it says.
-        std::thread::spawn(move || lines.for_each(drop));
+        let child = run(&endpoint, &directory.path().join("data"), arguments);
         Self { child, endpoint, directory }
+    }
+
+    /// Comes back with what a backup holds.
+    pub(super) fn restore(&mut self, backup: &Path) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let data = self.directory.path().join("restored");
+        let restored = ["snapshot", "restore", backup.to_str().unwrap(), "--data-dir", data.to_str().unwrap()];
+        etcdctl(&[], &restored);
+        self.child = run(&self.endpoint, &data, &["--force-new-cluster"]);
     }
 
     pub(super) fn endpoint(&self) -> String {
         self.endpoint.clone()
     }
+}
 
-    /// Its folder.
-    pub(super) fn folder(&self) -> &Path {
-        self.directory.path()
+fn run(endpoint: &str, data: &Path, arguments: &[&str]) -> Child {
+    let peer = format!("http://127.0.0.1:{}", free_port());
+    let mut child = Command::new("etcd")
+        .env_clear()
+        .args(["--log-level", "info", "--logger", "zap"])
+        .arg("--data-dir")
+        .arg(data)
+        .args(["--listen-client-urls", endpoint, "--advertise-client-urls", endpoint])
+        .args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer])
+        .args(["--initial-cluster", &format!("default={peer}")])
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("etcd is installed: ./test does that");
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut said = Vec::new();
+    loop {
+        let Some(Ok(line)) = lines.next() else { panic!("etcd did not start: {said:#?}") };
+        let ready = line.contains("serving insecure client requests") || line.contains("serving client traffic");
+        said.push(line);
+        if ready {
+            break;
+        }
     }
+    // It must be able to say what it says.
+    std::thread::spawn(move || lines.for_each(drop));
+    child
+}
+
+/// Runs the command line of etcd, and gives what it printed.
+pub(super) fn etcdctl(connection: &[&str], arguments: &[&str]) -> String {
+    let run = Command::new("etcdctl")
+        .env_clear()
+        .env("ETCDCTL_API", "3")
+        .args(connection)
+        .args(arguments)
+        .output()
+        .expect("etcdctl is installed: ./test does that");
+    assert!(run.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&run.stderr));
+    String::from_utf8(run.stdout).unwrap()
 }
 
 impl Drop for Server {
