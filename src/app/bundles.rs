@@ -240,7 +240,9 @@ impl Reloader {
         told: Option<Arc<Told>>,
     ) -> Self {
         chronicle.in_force(&policies.current());
-        told.iter().for_each(|told| told.decides_by(policies.current().version().as_str()));
+        if let Some(told) = &told {
+            told.decides_by(policies.current().version().as_str());
+        }
         Self {
             course,
             told,
@@ -319,7 +321,9 @@ impl Reloader {
         // Remembered first: a package that was in force for a moment must not be followed by an older one.
         self.origin.note(look)?;
         self.chronicle.in_force(&bundle);
-        self.told.iter().for_each(|told| told.decides_by(bundle.version().as_str()));
+        if let Some(told) = &self.told {
+            told.decides_by(bundle.version().as_str());
+        }
         self.policies.replace(bundle);
         Ok(())
     }

@@ -76,17 +76,26 @@ impl Registrations {
         created: i64,
     ) -> Result<Standing, StoreError> {
         let key = shared.keys.member(member);
-        let renewed = Txn::new().when([Compare::create_revision(key.clone(), CompareOp::Equal, created)]).and_then([
-            TxnOp::put(key, present(shared, applied)?, None),
-            TxnOp::get(shared.keys.head(), None),
-            TxnOp::get(shared.keys.epoch(), None),
-        ]);
+        // A store that was restored holds the key as well: how far we were in the other one must not be said there.
+        let epoch = shared.epoch.get().map(|epoch| epoch.0.clone()).unwrap_or_default();
+        let renewed = Txn::new()
+            .when([
+                Compare::create_revision(key.clone(), CompareOp::Equal, created),
+                Compare::value(shared.keys.epoch(), CompareOp::Equal, epoch),
+            ])
+            .and_then([
+                TxnOp::put(key, present(shared, applied)?, None),
+                TxnOp::get(shared.keys.head(), None),
+                TxnOp::get(shared.keys.epoch(), None),
+            ])
+            .or_else([TxnOp::get(shared.keys.head(), None), TxnOp::get(shared.keys.epoch(), None)]);
         let answer = shared.transact(renewed).await.map_err(Fault::from)?;
+        let mut gets = gets(&answer).into_iter();
         if !answer.succeeded() {
+            shared.stands(&answer, gets.next(), gets.next())?;
             self.forget(member);
             return Err(StoreError::Fenced);
         }
-        let mut gets = gets(&answer).into_iter();
         let standing = shared.stands(&answer, gets.next(), gets.next())?;
         self.set(member, Registration::Ours { created, applied });
         Ok(standing)
