@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tempfile::TempDir;
 
-use super::server::{Server, etcdctl};
+use super::server::{Server, attempt, etcdctl};
 use super::{Fleet, Role};
 use crate::store::contract::{commit, snapshot, tenant};
 use crate::store::etcd::roles;
@@ -112,6 +112,14 @@ async fn a_sidecars_certificate_reads_and_renews_and_writes_nothing_else() {
     let copy = fleet.directory.path().join("forged.db");
     let forged = at_sidecar.open(Role::Authority { copy: &copy }, "forged").await;
     assert!(matches!(&forged, Err(StoreError::Unavailable(why)) if why.contains("permission denied")), "{forged:?}");
+    let (own, own_key) = (certificates.file("s1.pem"), certificates.file("s1.key"));
+    let as_sidecar = ["--endpoints", &endpoint, "--cacert", text(&ca), "--cert", text(&own), "--key", text(&own_key)];
+    for (key, may) in
+        [("acc/v1/head", false), ("acc/v1/req/00/sr/ar", false), ("fleet/v1/s2", false), ("fleet/v1/s1", true)]
+    {
+        let key = format!("{}{key}", fleet.root());
+        assert_eq!(attempt(&as_sidecar, &["put", &key, "{}"]).is_ok(), may, "{key}");
+    }
     // Nor without one of ours.
     let unknown = with(EtcdSettings { ca: Some(ca.clone()), ..stranger.settings(&fleet, "s1") }).sidecar("s1").await;
     let refused = unknown.renew(member.clone(), Seq(2)).await;

@@ -90,6 +90,11 @@ fn run(endpoint: &str, data: &Path, arguments: &[&str]) -> Child {
 
 /// Runs the command line of etcd, and gives what it printed.
 pub(super) fn etcdctl(connection: &[&str], arguments: &[&str]) -> String {
+    attempt(connection, arguments).unwrap_or_else(|why| panic!("{arguments:?}: {why}"))
+}
+
+/// Runs it, or gives what it complained of.
+pub(super) fn attempt(connection: &[&str], arguments: &[&str]) -> Result<String, String> {
     let run = Command::new("etcdctl")
         .env_clear()
         .env("ETCDCTL_API", "3")
@@ -97,8 +102,8 @@ pub(super) fn etcdctl(connection: &[&str], arguments: &[&str]) -> String {
         .args(arguments)
         .output()
         .expect("etcdctl is installed: ./test does that");
-    assert!(run.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&run.stderr));
-    String::from_utf8(run.stdout).unwrap()
+    let said = |bytes| String::from_utf8(bytes).unwrap();
+    if run.status.success() { Ok(said(run.stdout)) } else { Err(said(run.stderr)) }
 }
 
 impl Drop for Server {
