@@ -88,7 +88,7 @@ pub(super) async fn note(shared: &Shared, seen: &Seen, barrier: &Barrier) -> Res
         // One that stays is waited for again by the next change that takes access away.
         match strike_off(shared, &silent.id, *written).await {
             Ok(true) => {
-                tracing::warn!(member = %silent.id.0, applied = silent.applied.0, "a silent member was struck off")
+                tracing::warn!(member = %silent.id.0, applied = silent.applied.0, "a silent member was struck off");
             }
             Ok(false) => {}
             Err(fault) => tracing::warn!(member = %silent.id.0, %fault, "a silent member was not struck off"),

@@ -1,7 +1,5 @@
 //! The store's contract over etcd, and what is etcd's own.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "what tests stand on may fail")]
-
 mod access;
 mod batches;
 mod faults;

@@ -94,13 +94,14 @@ async fn a_feed_survives_every_break() {
     let sidecar = fleet.through(&[proxy.endpoint()], 500).sidecar("s").await;
     let mut feed = sidecar.changes(Seq(0)).unwrap();
     for round in 0..4_usize {
+        let place = |n: usize| Seq(u64::try_from(round * 10 + n).unwrap());
         write(&authority, round * 10..round * 10 + 5).await;
-        assert_eq!(feed.next().await.unwrap().seq.0 as usize, round * 10 + 1);
+        assert_eq!(feed.next().await.unwrap().seq, place(1));
         proxy.cut().await;
         write(&authority, round * 10 + 5..round * 10 + 10).await;
         proxy.set(Way::Open);
         for n in 2..=10 {
-            assert_eq!(feed.next().await.unwrap().seq.0 as usize, round * 10 + n);
+            assert_eq!(feed.next().await.unwrap().seq, place(n));
         }
     }
 }
