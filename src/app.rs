@@ -4,6 +4,8 @@ mod beside;
 mod bundles;
 mod chronicle;
 mod ext_authz;
+#[cfg(feature = "etcd")]
+mod fleet;
 mod guest;
 mod keys;
 mod newest;
@@ -19,6 +21,9 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 use beside::Beside;
+#[cfg(feature = "etcd")]
+pub use fleet::{FleetStatus, MemberStatus};
+
 use bundles::{Look, Origin, Reloader, Wanted, rollout_of};
 use chronicle::Chronicle;
 use guest::{GuestOrigin, GuestReloader};

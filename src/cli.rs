@@ -2,6 +2,8 @@
 
 mod audit;
 mod demo;
+#[cfg(feature = "etcd")]
+mod fleet;
 #[cfg(feature = "workbench")]
 mod paint;
 #[cfg(feature = "workbench")]
@@ -37,6 +39,9 @@ enum Command {
     /// Questions of a security reviewer, asked of the decision log.
     #[cfg(feature = "workbench")]
     Review(review::Review),
+    /// How the processes that share a store are doing.
+    #[cfg(feature = "etcd")]
+    Fleet(fleet::Fleet),
     /// Verifies receipts of approvals.
     Receipt(receipt::Receipt),
     /// Checks decision logs, and proves what they hold.
@@ -46,7 +51,7 @@ enum Command {
 }
 
 /// How a tool's program ends: 0 when everything is as it should be, 1 when something was found, 2 when it could not look.
-#[cfg(feature = "workbench")]
+#[cfg(any(feature = "workbench", feature = "etcd"))]
 fn ended(found: anyhow::Result<bool>) -> ExitCode {
     match found {
         Ok(true) => ExitCode::SUCCESS,
@@ -71,6 +76,8 @@ impl Cli {
             Command::Policy(policy) => return Ok(policy.run()),
             #[cfg(feature = "workbench")]
             Command::Review(review) => return Ok(review.run()),
+            #[cfg(feature = "etcd")]
+            Command::Fleet(fleet) => return Ok(ended(fleet.run())),
             Command::Receipt(receipt) => receipt.run()?,
             Command::Audit(audit) => return Ok(audit.run()),
             Command::Token(token) => token.run()?,

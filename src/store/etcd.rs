@@ -13,6 +13,7 @@ mod errors;
 mod feed;
 mod keys;
 mod log;
+mod look;
 mod members;
 mod ranges;
 mod records;
@@ -23,4 +24,5 @@ mod store;
 #[cfg(test)]
 mod tests;
 
+pub use look::{FleetLook, SeenMember, look};
 pub use store::{EtcdOptions, EtcdStore, Role};
