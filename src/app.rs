@@ -22,7 +22,7 @@ use tokio::task::JoinHandle;
 
 use beside::Beside;
 #[cfg(feature = "etcd")]
-pub use fleet::{FleetStatus, MemberStatus};
+pub use fleet::{FleetStatus, MemberStatus, etcd_grants};
 
 use bundles::{Look, Origin, Reloader, Wanted, rollout_of};
 use chronicle::Chronicle;
@@ -34,7 +34,7 @@ use watch::Watched as _;
 use crate::audit::{DecisionIds, DecisionLog, LogError};
 use crate::clock::Clock;
 use crate::config::{Config, FleetSettings, ServerSettings};
-use crate::decision::Decisions;
+use crate::decision::{Decisions, Strictness};
 use crate::http::{CheckCounts, Edge, Limits, Listeners, Room, Serving, serve};
 use crate::identity::{Identity, InvalidIdentitySettings};
 use crate::mapping::InvalidMapping;
@@ -215,7 +215,8 @@ impl App {
                 Arc::clone(&ids),
                 config.decision.cache_capacity,
             )
-            .beside(shadow.clone()),
+            .beside(shadow.clone())
+            .needing(strictness(config.fleet.as_ref())),
             guest: guest.as_ref().map(|guest| Arc::new(guest.decides(Arc::clone(&ids)))),
             workflow: Workflow::new(
                 Arc::clone(&store),
@@ -340,6 +341,11 @@ impl App {
         for task in self.tasks {
             task.abort();
         }
+        // Nobody is answered any more, and the tasks that renew are gone: nothing that was granted can be used. Whoever takes
+        // access away from now on need not wait for this process, and it is back at once when it is started again.
+        if let Err(error) = self.store.leave().await {
+            tracing::warn!(%error, "this process stays on the list of members until somebody has waited for it");
+        }
         self.edge.outbox.stop().await;
         let (log, beside) = (Arc::clone(&self.log), self.beside);
         // Closing waits for the disk. It does not panic; if it did, the records had been written by the calls themselves.
@@ -363,6 +369,11 @@ impl App {
 /// Where the bundle comes from. What was in force is remembered beside the store: that place is the service's own.
 fn origin(config: &Config, clock: Arc<dyn Clock>) -> Result<Origin, LoadError> {
     Origin::new(&config.policy, Some(beside_store(config, "newest-bundle")), clock)
+}
+
+/// What a decision needs beside its facts.
+fn strictness(fleet: Option<&FleetSettings>) -> Strictness {
+    if fleet.is_some_and(|fleet| fleet.strict) { Strictness::Renewal } else { Strictness::Lease }
 }
 
 /// How this process follows its store.

@@ -331,6 +331,12 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Says that `member` has applied every commit up to `applied`, and asks how far the store is.
     fn renew(&self, member: MemberId, applied: Seq) -> BoxFuture<'_, Result<Renewal, StoreError>>;
 
+    /// Takes this process off the list of members, so that nobody waits for it. Only for one that decides nothing any more:
+    /// what was granted to it may still count for as long as it lasts.
+    fn leave(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// The members and how far they are, as it changes.
     fn watch_members(&self) -> watch::Receiver<Vec<Member>>;
 

@@ -7,8 +7,18 @@ use serde::Serialize;
 
 use super::StartError;
 use super::stores::About;
-use crate::config::FleetSettings;
-use crate::store::etcd::{FleetLook, look};
+use crate::config::{FleetSettings, Role};
+use crate::store::MemberId;
+use crate::store::etcd::{FleetLook, SeenMember, look, roles};
+
+/// The arguments of the `etcdctl` calls that give a process of these settings what it needs, and nothing more.
+#[must_use]
+pub fn etcd_grants(fleet: &FleetSettings) -> Vec<Vec<String>> {
+    match fleet.role {
+        Role::Authority => roles::authorities(&fleet.etcd.prefix),
+        Role::Sidecar => roles::sidecar(&fleet.etcd.prefix, &MemberId(fleet.member.clone())),
+    }
+}
 
 /// The fleet as it was within a few seconds.
 #[derive(Debug, Serialize)]
@@ -57,7 +67,7 @@ impl FleetStatus {
 
     fn between(before: &FleetLook, now: FleetLook) -> Self {
         let written: BTreeMap<_, _> = before.members.iter().map(|seen| (&seen.member.id, seen.written)).collect();
-        let member = |seen: &crate::store::etcd::SeenMember| {
+        let member = |seen: &SeenMember| {
             let about: Option<About> = seen.about.clone().and_then(|about| serde_json::from_value(about).ok());
             let renews = written.get(&seen.member.id).is_none_or(|before| *before != seen.written);
             // What was committed while it was watched may be on its way.

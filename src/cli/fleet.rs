@@ -1,13 +1,13 @@
 //! `consentry fleet`: how the processes that share a store are doing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
 
-use crate::app::FleetStatus;
-use crate::config::{Config, Overrides};
+use crate::app::{FleetStatus, etcd_grants};
+use crate::config::{Config, FleetSettings, Overrides};
 
 /// How the processes that share a store are doing.
 #[derive(Debug, Args)]
@@ -21,6 +21,15 @@ enum Command {
     /// Shows every member: its role, how far it is, whether it renews its lease, and the policies it decides by. Ends with 1
     /// when somebody should look at one of them.
     Status(Status),
+    /// Prints the `etcdctl` calls that make the role of this process in etcd: what it needs, and nothing more.
+    EtcdRole(EtcdRole),
+}
+
+#[derive(Debug, Args)]
+struct EtcdRole {
+    /// The settings file of the member.
+    #[arg(long, short, value_name = "FILE", env = "CONSENTRY_CONFIG")]
+    config: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -39,15 +48,30 @@ struct Status {
 impl Fleet {
     /// Tells whether everything is as it should be.
     pub(super) fn run(self) -> anyhow::Result<bool> {
-        let Command::Status(status) = self.command;
-        status.run()
+        match self.command {
+            Command::Status(status) => status.run(),
+            Command::EtcdRole(role) => role.run().map(|()| true),
+        }
+    }
+}
+
+fn settings(config: &Path) -> anyhow::Result<FleetSettings> {
+    let config = Config::read(Some(config), &Overrides::default())?;
+    config.fleet.context("the settings have no `[fleet]`")
+}
+
+impl EtcdRole {
+    fn run(&self) -> anyhow::Result<()> {
+        for call in etcd_grants(&settings(&self.config)?) {
+            anstream::println!("etcdctl {}", call.join(" "));
+        }
+        Ok(())
     }
 }
 
 impl Status {
     fn run(&self) -> anyhow::Result<bool> {
-        let config = Config::read(Some(&self.config), &Overrides::default())?;
-        let fleet = config.fleet.context("the settings have no `[fleet]`")?;
+        let fleet = settings(&self.config)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let status = runtime.block_on(FleetStatus::of(&fleet, Duration::from_millis(self.watch_ms)))?;
         if self.json {

@@ -131,15 +131,6 @@ impl EtcdStore {
         self.authority.as_ref().and_then(|authority| authority.copy.last_commit_at())
     }
 
-    /// Takes this process off the list of members, so that nobody waits for it. Only for a process that decides nothing
-    /// any more.
-    ///
-    /// # Errors
-    /// [`StoreError::Unavailable`]: it stays on the list until somebody has waited for it.
-    pub async fn leave(&self) -> Result<(), StoreError> {
-        Ok(self.registrations.leave(&self.shared).await?)
-    }
-
     /// The copy, once it has everything that was committed before this call.
     async fn fresh(&self) -> Result<&SqliteStore, StoreError> {
         let authority = self.authority.as_ref().ok_or(StoreError::Elsewhere)?;
@@ -318,6 +309,10 @@ impl Store for EtcdStore {
 
     fn renew(&self, member: MemberId, applied: Seq) -> BoxFuture<'_, Result<Renewal, StoreError>> {
         Box::pin(self.renewed(member, applied))
+    }
+
+    fn leave(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { Ok(self.registrations.leave(&self.shared).await?) })
     }
 
     fn watch_members(&self) -> watch::Receiver<Vec<Member>> {
