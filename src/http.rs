@@ -15,6 +15,7 @@ mod front;
 mod guest;
 mod health;
 mod metrics;
+mod openapi;
 mod opening;
 mod operator;
 mod page;

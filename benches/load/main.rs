@@ -20,6 +20,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use consentry::client::{Client, ReadQuestion, Semantic};
+
 use client::{Address, Connection, DIGITS, Request, Round, load};
 use fixture::{Asked, Failure, fill, questions};
 use servers::{People, Server, prepare, socket};
@@ -28,6 +30,8 @@ use tokio::runtime::Runtime;
 use writers::Revocations;
 
 const HOT: usize = 2_000;
+/// Questions of one batch while a server is being checked.
+const AT_ONCE: usize = 500;
 pub(crate) const EVALUATION: &str = "/access/v1/evaluation";
 const EVALUATIONS: &str = "/access/v1/evaluations";
 
@@ -127,9 +131,9 @@ fn compare(arguments: &[String]) -> Result<(), Failure> {
         let syncing = Server::ours(synced.path())?;
         let asked = questions(n, HOT);
         let requests = Requests::of(&asked, &people.tooling()?);
-        let sample = runtime.block_on(check(&ours.tcp, &asked, &requests.hot))?;
+        let sample = runtime.block_on(check(&ours.tcp, &people.tooling()?, &asked, &requests.hot))?;
         let for_synced = Requests::of(&asked, &others.tooling()?);
-        runtime.block_on(check(&syncing.tcp, &asked, &for_synced.hot))?;
+        runtime.block_on(check(&syncing.tcp, &others.tooling()?, &asked, &for_synced.hot))?;
         let floor = Server::floor(&sample)?;
         let unix = Address::Unix(socket(folder.path()));
         let mut rows = Vec::new();
@@ -187,19 +191,36 @@ impl Row<'_> {
     }
 }
 
+fn question(asked: &Asked) -> Result<ReadQuestion, Failure> {
+    let (tenant, category) = asked.resource.split_once('/').ok_or("a resource without a category")?;
+    Ok(ReadQuestion {
+        engineer: asked.engineer.parse()?,
+        verb: "read".to_owned(),
+        tenant: tenant.parse()?,
+        category: category.parse()?,
+        item: None,
+        support_request: asked.support_request.parse()?,
+    })
+}
+
 /// A server that answers wrongly is not worth measuring. Gives the answer to the first question.
-async fn check(address: &Address, asked: &[Asked], requests: &[Request]) -> Result<String, Failure> {
-    let mut connection = Connection::open(address).await?;
-    let mut sample = String::new();
-    for (asked, request) in asked.iter().zip(requests) {
-        let (status, body) = connection.ask(request.clone().bytes(0)).await?;
-        let body = String::from_utf8_lossy(body).into_owned();
-        if status != 200 || !body.starts_with(&format!("{{\"decision\":{}", asked.allowed)) {
-            return Err(format!("{asked:?} was answered {status} {body}").into());
-        }
-        if sample.is_empty() {
-            sample = body;
+async fn check(address: &Address, token: &str, asked: &[Asked], requests: &[Request]) -> Result<String, Failure> {
+    let client = match address {
+        Address::Tcp(address) => Client::tcp(&format!("http://{address}")).token(token),
+        Address::Unix(socket) => Client::unix(socket),
+    };
+    let client = client.timeout(Duration::from_secs(60)).build()?;
+    for some in asked.chunks(AT_ONCE) {
+        let questions = some.iter().map(question).collect::<Result<Vec<_>, Failure>>()?;
+        let decisions = client.ask_all(&questions, Semantic::ExecuteAll).await?;
+        for (asked, decision) in some.iter().zip(decisions) {
+            if decision.is_allowed() != asked.allowed {
+                return Err(format!("{asked:?} was answered {decision:?}").into());
+            }
         }
     }
-    Ok(sample)
+    let mut connection = Connection::open(address).await?;
+    let first = requests.first().ok_or("no request")?;
+    let (_, body) = connection.ask(first.clone().bytes(0)).await?;
+    Ok(String::from_utf8_lossy(body).into_owned())
 }

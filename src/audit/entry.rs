@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Serialize;
 
 use super::settings::LogMode;
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
+
 use crate::model::Timestamp;
 
 /// Names one decision: 128 bits that nothing can be read off, not even how many decisions there were before (R19).
@@ -35,6 +38,16 @@ impl DecisionId {
         buffer.format(&(u128::from(self.high) << 64 | u128::from(self.low)).to_be_bytes())
     }
 }
+
+impl PartialSchema for DecisionId {
+    fn schema() -> RefOr<Schema> {
+        let schema = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[0-9a-f]{32}$"));
+        let says = "Names a decision in the decision log, and in the customer's list of reads.";
+        schema.description(Some(says)).examples(["840cb7c824de243ef6b6d478debc8efd"]).into()
+    }
+}
+
+impl ToSchema for DecisionId {}
 
 impl fmt::Display for DecisionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,13 +1,14 @@
 //! Answers: allowed or not, by which policies, and for a denial a reason that tooling can act on.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::model::{AccessFacts, AccessRequestId, ConsentId, ReceiptId, TenantId, Timestamp};
 use crate::policy::{Bundle, Effect, PolicyInfo, PolicyVersion, Verdict};
 use crate::store::Seq;
 
 /// A policy that made the answer what it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct PolicyRef {
     /// Its id.
     pub id: String,
@@ -18,7 +19,7 @@ pub struct PolicyRef {
 }
 
 /// Why, in a word for programs and a sentence for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Reason {
     /// Stable: `awaiting_consent`, `support_request_closed` ...
     pub code: String,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use super::answer::{Answer, context_tail, cure_of, is_told_alone, policies_of, reason_of};
 use super::cache::AnswerCache;
@@ -44,7 +45,7 @@ pub enum Strictness {
 }
 
 /// Until when an answer may be used, as whoever asked is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Validity {
     /// The moment, by the time of day.
     #[serde(rename = "valid_until", serialize_with = "as_text")]

@@ -1,16 +1,18 @@
 //! Explaining an answer: what decided, what each condition came to and on which facts, and for a denial what is missing.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::policy::{Bundle, Effect, Place, PolicyTrace, Truth, Verdict};
 
 /// One condition, explained.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ExplainedCondition {
     /// Its text.
     pub text: String,
     /// The line it begins at; none for what the policy's scope asks.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub line: Option<usize>,
     /// `true`, `false`, or why it cannot be told.
     pub truth: String,
@@ -19,7 +21,7 @@ pub struct ExplainedCondition {
 }
 
 /// One policy, explained.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ExplainedPolicy {
     /// Its id.
     pub id: String,
@@ -45,7 +47,7 @@ pub struct ExplainedPolicy {
 }
 
 /// The policies behind an answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Explained {
     /// The policies that made it so, and those that failed.
     pub determining: Vec<ExplainedPolicy>,

@@ -3,7 +3,9 @@
 use axum::extract::{Request, State};
 use axum::response::Response;
 use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
 
+use super::openapi::schema;
 use super::problem::Problem;
 use super::router::{Path, Query, answered, id, page_view, rendered, reply};
 use super::views::{AccessRequestView, PageView};
@@ -13,19 +15,29 @@ use crate::workflow::{NewRequest, Rendered};
 
 const LIST: &str = "access_requests";
 
-#[derive(Deserialize)]
+/// The longest reason, in characters.
+const REASON_CHARS: usize = 2_000;
+
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewAccessRequest)]
 #[serde(deny_unknown_fields)]
-struct Creation {
+pub(super) struct Creation {
+    #[schema(value_type = SupportRequestId)]
     support_request: String,
+    #[schema(value_type = TenantId)]
     resource_tenant: String,
+    #[schema(schema_with = schema::text::<REASON_CHARS>)]
     reason: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Listing {
+    #[param(value_type = Option<SupportRequestId>)]
     support_request: Option<String>,
+    #[param(schema_with = page::limit_schema)]
     limit: Option<usize>,
+    #[param(schema_with = page::cursor_schema)]
     cursor: Option<String>,
 }
 
@@ -37,7 +49,7 @@ pub(super) async fn create(State(entrance): State<Entrance>, request: Request) -
     let new = NewRequest {
         support_request: id("support_request", &creation.support_request, SupportRequestId::new)?,
         resource_tenant: id("resource_tenant", &creation.resource_tenant, TenantId::new)?,
-        reason: body::text("reason", &creation.reason, 2_000)?,
+        reason: body::text("reason", &creation.reason, REASON_CHARS)?,
         denial: None,
     };
     let once = precise::once(&parts.headers, &caller, &parts.method, parts.uri.path(), &bytes)?;

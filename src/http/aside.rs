@@ -3,13 +3,15 @@
 
 use serde::Serialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::Entrance;
 use super::problem::Problem;
 use super::wire::{self, Action, Entity, Evaluation};
+use crate::audit::DecisionId;
 use crate::decision::{Cure, Decided, ReadQuestion};
 use crate::identity::Caller;
-use crate::model::TenantId;
+use crate::model::{TenantId, Timestamp};
 use crate::reference::{Binding, Denied, Presented, Question, References, Standing, Verified};
 
 /// Where the description of what a request has to say is.
@@ -25,33 +27,68 @@ pub(super) enum Brought {
 }
 
 /// The members of the answer's `context` (the profile's sections 5, 5.1 and 9).
-#[derive(Debug, Default, Serialize)]
-struct Aside<'a> {
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub(super) struct Aside<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<DecisionId>, nullable = false)]
     evaluation_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Timestamp>, nullable = false)]
     evaluated_at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     access_request: Option<Requestable>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    next_action: Option<&'static str>,
+    #[schema(nullable = false)]
+    next_action: Option<NextAction>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    approval_reason: Option<&'static str>,
+    #[schema(nullable = false)]
+    approval_reason: Option<ApprovalReason>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     approval: Option<InForce<'a>>,
 }
 
-#[derive(Debug, Serialize)]
+/// What to do where an approval that was brought along did not help.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum NextAction {
+    /// Submit another access request.
+    Request,
+    None,
+}
+
+/// Why an approval that was brought along did not help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum ApprovalReason {
+    /// It, or the access, is over.
+    ApprovalExpired,
+    /// It is for something else.
+    OutOfScope,
+    /// It stands, and something else denies.
+    PolicyDenied,
+    /// It is not ours, was changed, or is another engineer's.
+    ApprovalUnverifiable,
+}
+
+/// An access request would cure this denial: where it is submitted, and what it has to bring back.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AccessRequestOffer)]
 struct Requestable {
     endpoint: String,
+    #[schema(value_type = Timestamp)]
     expires_at: String,
     binding_token: String,
     request_schema_url: String,
 }
 
-#[derive(Debug, Serialize)]
+/// The approval that was brought along is the one under which this is allowed.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ApprovalInForce)]
 struct InForce<'a> {
     id: &'a str,
+    #[schema(value_type = Timestamp)]
     approved_until: String,
 }
 
@@ -96,13 +133,13 @@ impl Entrance {
             None => None,
         };
         // An approval that is nobody's, or that does not help, is no reason to ask for another one.
-        let may_ask = matches!(advice, None | Some("approval_expired" | "out_of_scope"));
+        let may_ask = matches!(advice, None | Some(ApprovalReason::ApprovalExpired | ApprovalReason::OutOfScope));
         let binding = if may_ask && decided.answer.cure == Cure::AccessRequest {
             self.binding(references, caller, wire, question, decided).await
         } else {
             None
         };
-        let next_action = advice.map(|_| if binding.is_some() { "request" } else { "none" });
+        let next_action = advice.map(|_| if binding.is_some() { NextAction::Request } else { NextAction::None });
         let access_request = binding.map(|Binding { token, expires_at }| Requestable {
             endpoint: references.endpoint(),
             expires_at: expires_at.to_string(),
@@ -126,14 +163,14 @@ impl Entrance {
         question: &ReadQuestion<'_>,
         decided: &Decided,
         brought: &Brought,
-    ) -> Result<&'static str, Problem> {
-        let Brought::Verified(verified) = brought else { return Ok("approval_unverifiable") };
+    ) -> Result<ApprovalReason, Problem> {
+        let Brought::Verified(verified) = brought else { return Ok(ApprovalReason::ApprovalUnverifiable) };
         let standing =
             verified.plain_standing(question.engineer, question.tenant, question.support_request, decided.at);
         let standing = match standing {
             Some(standing) => standing,
             // Who is told nothing of the support request is not told whether access to it goes on (R20).
-            None if decided.answer.cure == Cure::Untold => return Ok("policy_denied"),
+            None if decided.answer.cure == Cure::Untold => return Ok(ApprovalReason::PolicyDenied),
             None => {
                 let facts = self.edge.decisions.facts(question)?;
                 let speaks = facts.as_ref().and_then(|facts| facts.facts.access_request_for(question.tenant));
@@ -141,11 +178,11 @@ impl Entrance {
             }
         };
         Ok(match standing {
-            Standing::Expired => "approval_expired",
-            Standing::OutOfScope => "out_of_scope",
-            Standing::Unverifiable => "approval_unverifiable",
-            Standing::Applies if decided.answer.reason.code == "category_not_granted" => "out_of_scope",
-            Standing::Applies => "policy_denied",
+            Standing::Expired => ApprovalReason::ApprovalExpired,
+            Standing::OutOfScope => ApprovalReason::OutOfScope,
+            Standing::Unverifiable => ApprovalReason::ApprovalUnverifiable,
+            Standing::Applies if decided.answer.reason.code == "category_not_granted" => ApprovalReason::OutOfScope,
+            Standing::Applies => ApprovalReason::PolicyDenied,
         })
     }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::response::Response;
 
-use self::export::{Export, Format, MOST_LINES};
-use self::filter::{Filter, Listing};
+use self::export::{Export, MOST_LINES};
+use self::filter::Filter;
 use super::problem::Problem;
 use super::router::{Query, reply};
 use super::views::PageView;
@@ -18,6 +18,9 @@ use crate::audit::{Position, ReadRecord};
 use crate::identity::Caller;
 use crate::model::TenantId;
 use crate::outbox::entry::{ActivityEntry, ReadEntry};
+
+pub(super) use self::export::Format;
+pub(super) use self::filter::Listing;
 
 /// The two logs of a tenant, as cursors name them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use axum::extract::{Request, State};
 use axum::response::Response;
 use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
 
 use super::problem::Problem;
 use super::router::{Path, Query, answered, id, page_view, rendered, reply, respond};
@@ -12,28 +13,34 @@ use crate::model::{Category, CategorySet, ConsentId, Narrowing, Outcome, Scope, 
 use crate::signing::jwks::published;
 use crate::workflow::{ConsentCommand, ConsentView as View, Precise, Rendered};
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-enum Which {
+pub(super) enum Which {
     Pending,
     Approved,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Listing {
+    #[param(inline)]
     view: Which,
+    #[param(schema_with = page::limit_schema)]
     limit: Option<usize>,
+    #[param(schema_with = page::cursor_schema)]
     cursor: Option<String>,
 }
 
 /// What an approval or a narrowing may say (R9). Nothing: everything, until the support request closes.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
+#[schema(as = ScopeWanted)]
 #[serde(deny_unknown_fields)]
-struct Limits {
+pub(super) struct Limits {
     #[serde(default)]
+    #[schema(value_type = Option<Vec<Category>>, min_items = 1)]
     categories: Option<Vec<String>>,
     #[serde(default)]
+    #[schema(value_type = Option<Timestamp>)]
     until: Option<String>,
 }
 

@@ -12,17 +12,19 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use super::Entrance;
 use super::aside::Brought;
 use super::body::{self, Received};
 use super::problem::Problem;
-use super::router::{Path, no_such_path};
+use super::router::{Path, no_such_path, reply};
 use super::wire::{self, Context, Evaluation, Evaluations, Item, complete};
 use crate::audit::{Asked, Ticket};
 use crate::decision::{Decided, Decisions, ReadQuestion, Strictness, Undecided, Validity};
 use crate::identity::Caller;
 use crate::policy::WorkflowAction;
+use crate::reference::References;
 use crate::workflow::{Judgement, MayQuestion, Subject, Target};
 
 /// The header that names a request (AuthZEN 1.0, section 10.1.4).
@@ -30,6 +32,9 @@ pub(super) const REQUEST_ID: header::HeaderName = header::HeaderName::from_stati
 
 /// How often a decision is made anew because its facts changed while it was being recorded.
 pub(super) const ATTEMPTS: usize = 8;
+
+/// The capability of taking access requests after denials.
+const ACCESS_REQUESTS: &str = "urn:openid:authzen:capability:access-request";
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
@@ -56,25 +61,47 @@ pub(super) async fn evaluations(State(entrance): State<Entrance>, request: Reque
     decided(answer, parts.headers)
 }
 
+/// Where the endpoints are (AuthZEN 1.0, section 9.1).
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Metadata {
+    policy_decision_point: String,
+    access_evaluation_endpoint: String,
+    access_evaluations_endpoint: String,
+    search_subject_endpoint: String,
+    search_resource_endpoint: String,
+    search_action_endpoint: String,
+    /// Where access is requested after a denial. Absent where no requests are taken, as are the two below.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    access_request_endpoint: Option<String>,
+    /// The keys of what denials and approvals carry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    jwks_uri: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    capabilities: Option<[&'static str; 1]>,
+}
+
 /// `GET /.well-known/authzen-configuration`
 pub(super) async fn configuration(State(entrance): State<Entrance>, headers: HeaderMap) -> Response {
     let base = &entrance.edge.public_url;
-    let mut metadata = json!({
-        "policy_decision_point": base,
-        "access_evaluation_endpoint": format!("{base}/access/v1/evaluation"),
-        "access_evaluations_endpoint": format!("{base}/access/v1/evaluations"),
-        "search_subject_endpoint": format!("{base}/access/v1/search/subject"),
-        "search_resource_endpoint": format!("{base}/access/v1/search/resource"),
-        "search_action_endpoint": format!("{base}/access/v1/search/action"),
-    });
-    if let (Some(references), Some(members)) = (&entrance.edge.references, metadata.as_object_mut()) {
-        members.insert("access_request_endpoint".to_owned(), references.endpoint().into());
-        members.insert("jwks_uri".to_owned(), format!("{base}/access/v1/jwks").into());
-        members.insert("capabilities".to_owned(), json!(["urn:openid:authzen:capability:access-request"]));
-    }
+    let references = entrance.edge.references.as_ref();
+    let metadata = Metadata {
+        policy_decision_point: base.clone(),
+        access_evaluation_endpoint: format!("{base}/access/v1/evaluation"),
+        access_evaluations_endpoint: format!("{base}/access/v1/evaluations"),
+        search_subject_endpoint: format!("{base}/access/v1/search/subject"),
+        search_resource_endpoint: format!("{base}/access/v1/search/resource"),
+        search_action_endpoint: format!("{base}/access/v1/search/action"),
+        access_request_endpoint: references.map(References::endpoint),
+        jwks_uri: references.map(|_| format!("{base}/access/v1/jwks")),
+        capabilities: references.map(|_| [ACCESS_REQUESTS]),
+    };
     let cache = HeaderValue::from_static("public, max-age=300");
-    let response = ([(header::CONTENT_TYPE, JSON), (header::CACHE_CONTROL, cache)], metadata.to_string());
-    with_request_id(response.into_response(), &headers)
+    let mut response = reply(200, None, &metadata);
+    response.headers_mut().insert(header::CACHE_CONTROL, cache);
+    with_request_id(response, &headers)
 }
 
 /// `GET /.well-known/authzen-configuration/{path}`: where it is for a URL with a path (section 9.2).

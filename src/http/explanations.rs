@@ -3,6 +3,7 @@
 use axum::extract::{Request, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::Entrance;
 use super::problem::Problem;
@@ -12,9 +13,10 @@ use crate::decision::{Explained, ExplainedPolicy, Reason};
 use crate::model::Timestamp;
 use crate::workflow::{FactsUsed, ReadExplanation, ToldTo};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Asked {
+    #[param(value_type = Option<Timestamp>)]
     time: Option<String>,
 }
 
@@ -34,13 +36,17 @@ pub(super) async fn explain(
     Ok(reply(200, None, &ExplanationView::of(explanation)))
 }
 
-#[derive(Debug, Serialize)]
-struct ExplanationView {
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Explanation)]
+pub(super) struct ExplanationView {
+    #[schema(value_type = DecisionId)]
     decision_id: String,
+    #[schema(value_type = Timestamp)]
     time: String,
     question: QuestionView,
     /// What the log says was answered; a tenant is told of allowed reads alone, and what else was weighed is not its own.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     recorded: Option<RecordedView>,
     /// `all`, or `own_part`: the other tenant's is taken as approved without limits, and not told.
     facts_told: &'static str,
@@ -53,15 +59,18 @@ struct ExplanationView {
     policies: Explained,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ReadQuestion)]
 struct QuestionView {
     support_engineer: String,
     action: String,
     resource: String,
+    #[schema(required)]
     support_request: Option<String>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = RecordedDecision)]
 struct RecordedView {
     decision: bool,
     code: String,

@@ -1,11 +1,53 @@
 //! `/healthz` and `/readyz`: is the process alive, and may it be sent work (G6: a bad reload shows here too).
 
-use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
-use serde_json::json;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
+use axum::extract::State;
+use axum::response::Response;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::router::reply;
 use super::{Edge, Entrance};
+
+/// Whether every part works.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Readiness {
+    ready: bool,
+    /// Each part: `ok`, or why not.
+    checks: BTreeMap<&'static str, String>,
+    policy_version: String,
+    /// Why the newest policies were refused; those before serve on.
+    #[schema(required)]
+    refused_policies: Option<String>,
+    lost_records: u64,
+    /// Why the log's tree or its heads are behind. Not how much: how long the log is tells what the whole service does (R19).
+    #[schema(required)]
+    trail: Option<String>,
+    /// What is wrong with the machine's clock.
+    #[schema(required)]
+    clock: Option<String>,
+    /// Of a member of a fleet alone. Not how far the store is: that tells what everybody does (R19).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    lease: Option<LeaseView>,
+}
+
+/// A lease on the facts.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Lease)]
+struct LeaseView {
+    /// For how long answers may still be made of them; 0 when it has run out.
+    remaining_ms: u64,
+}
+
+impl LeaseView {
+    fn of(remaining: Option<Duration>) -> Self {
+        let millis = |left: Duration| u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+        Self { remaining_ms: remaining.map_or(0, millis) }
+    }
+}
 
 /// `GET /healthz`
 pub(super) async fn healthz() -> &'static str {
@@ -24,27 +66,20 @@ pub(super) async fn readyz(State(entrance): State<Entrance>) -> Response {
         Ok(()) => "ok".to_owned(),
         Err(cause) => cause.clone(),
     };
-    let checks: serde_json::Map<String, serde_json::Value> =
-        parts.iter().map(|(name, health)| ((*name).to_owned(), shown(health).into())).collect();
+    let checks = parts.iter().map(|(name, health)| (*name, shown(health))).collect();
     let trail = edge.log.trail();
-    let mut body = json!({
-        "ready": ready,
-        "checks": checks,
-        "policy_version": edge.policy_version(),
-        "refused_policies": refused,
-        "lost_records": edge.log.lost(),
+    let readiness = Readiness {
+        ready,
+        checks,
+        policy_version: edge.policy_version(),
+        refused_policies: refused,
+        lost_records: edge.log.lost(),
         // Why, and not how much: how long the log is tells what the whole service does (R19).
-        "trail": trail.trouble.or(trail.publish_trouble).or(trail.post_trouble),
-        "clock": edge.clock.trouble(),
-    });
-    // Not how far the store is: that tells what everybody does (R19).
-    if let (Some(lease), Some(members)) = (edge.replica.lease(), body.as_object_mut()) {
-        let remaining_ms = lease.remaining.map(|remaining| u64::try_from(remaining.as_millis()).unwrap_or(u64::MAX));
-        members.insert("lease".to_owned(), json!({ "remaining_ms": remaining_ms.unwrap_or(0) }));
-    }
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let json = HeaderValue::from_static("application/json");
-    (status, [(header::CONTENT_TYPE, json)], body.to_string()).into_response()
+        trail: trail.trouble.or(trail.publish_trouble).or(trail.post_trouble),
+        clock: edge.clock.trouble(),
+        lease: edge.replica.lease().map(|lease| LeaseView::of(lease.remaining)),
+    };
+    reply(if ready { 200 } else { 503 }, None, &readiness)
 }
 
 impl Edge {

@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::{Object, ObjectBuilder, Type};
 
 use super::problem::Problem;
 use crate::model::Timestamp;
@@ -13,6 +14,8 @@ use crate::store::ListPosition;
 const DEFAULT_LIMIT: usize = 50;
 /// The most items on a page.
 const MAX_LIMIT: usize = 200;
+/// The longest cursor that is looked at, in bytes.
+const MAX_CURSOR_BYTES: usize = 1_024;
 
 /// The limit of a request.
 ///
@@ -32,6 +35,23 @@ pub(super) fn limit_up_to(given: Option<usize>, usual: usize, most: usize) -> Re
         Some(limit) if (1..=most).contains(&limit) => Ok(limit),
         Some(_) => Err(Problem::invalid("limit", format!("must be between 1 and {most}"))),
     }
+}
+
+/// The limit as clients see it.
+pub(super) fn limit_schema() -> Object {
+    limit_schema_up_to(DEFAULT_LIMIT, MAX_LIMIT)
+}
+
+/// The same where another one is usual.
+pub(super) fn limit_schema_up_to(usual: usize, most: usize) -> Object {
+    let schema = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)).maximum(Some(most));
+    schema.default(Some(usual.into())).build()
+}
+
+/// A cursor as clients see it: opaque, but of characters that a URL takes as they are.
+pub(super) fn cursor_schema() -> Object {
+    let schema = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[0-9A-Za-z_-]+$"));
+    schema.max_length(Some(MAX_CURSOR_BYTES)).build()
 }
 
 /// What a cursor holds.
@@ -77,7 +97,7 @@ pub(super) fn encode<P: Serialize>(list: &str, after: &P) -> String {
 /// 400 when it is not a cursor of this list.
 pub(super) fn decode<P: DeserializeOwned>(list: &str, cursor: &str) -> Result<P, Problem> {
     let invalid = || Problem::invalid("cursor", "is not a cursor of this list: take `next_cursor` of a page as it is");
-    if cursor.len() > 1_024 {
+    if cursor.len() > MAX_CURSOR_BYTES {
         return Err(invalid());
     }
     let json = URL_SAFE_NO_PAD.decode(cursor).map_err(|_| invalid())?;

@@ -12,6 +12,12 @@ use crate::workflow::Once;
 /// The longest idempotency key, in characters.
 const MAX_KEY: usize = 128;
 
+/// What [`once`] takes for a key, as a regular expression.
+pub(super) const KEY_PATTERN: &str = "^[!-~]{1,128}$";
+
+/// What [`if_match`] takes, as a regular expression: `*`, or versions as we write them.
+pub(super) const IF_MATCH_PATTERN: &str = r#"^(\*|"(0|[1-9][0-9]{0,8})"(, ?"(0|[1-9][0-9]{0,8})")*)$"#;
+
 /// The header of the IETF draft "The Idempotency-Key HTTP Header Field".
 pub(super) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 

@@ -3,8 +3,9 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::audit::LogError;
+use crate::audit::{DecisionId, LogError};
 use crate::decision::{Decided, InvalidQuestion, PolicyRef, Undecided};
 use crate::identity::TokenRefused;
 use crate::model::Refusal;
@@ -18,9 +19,10 @@ const LONGEST_TEXT: usize = 500;
 #[derive(Debug, Clone)]
 pub struct Problem(Box<Details>);
 
-/// Its members, in the order in which they are written.
-#[derive(Debug, Clone, Serialize)]
-struct Details {
+/// An error (RFC 9457).
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(super) struct Details {
     #[serde(rename = "type")]
     kind: String,
     title: &'static str,
@@ -29,11 +31,14 @@ struct Details {
     code: String,
     detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     field: Option<String>,
     /// Where the answer stands for a decision: never an allow (G4).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     decision: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<DecisionId>, nullable = false)]
     decision_id: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     policies: Vec<PolicyRef>,
@@ -42,6 +47,7 @@ struct Details {
     missing_consents: Vec<String>,
     /// The present status of what the caller wanted to change, as far as they may know it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     present_status: Option<&'static str>,
     #[serde(skip)]
     headers: Vec<(header::HeaderName, HeaderValue)>,

@@ -19,8 +19,8 @@ use super::problem::Problem;
 use super::views::PageView;
 use super::{Edge, Entrance, Via};
 use super::{
-    access_requests, audit_log, body, consents, evaluation, explanations, guest, health, page, precise, rest, search,
-    support_requests, tasks, tenants,
+    access_requests, audit_log, body, consents, evaluation, explanations, guest, health, openapi, page, precise, rest,
+    search, support_requests, tasks, tenants,
 };
 use crate::identity::Caller;
 use crate::model::InvalidId;
@@ -85,6 +85,7 @@ fn of_every_service() -> Router<Entrance> {
     Router::new()
         .route("/.well-known/authzen-configuration", get(evaluation::configuration))
         .route("/.well-known/authzen-configuration/{*path}", get(evaluation::configuration_of))
+        .route("/openapi.json", get(openapi::openapi))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
 }

@@ -13,6 +13,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::HeaderMap;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
 use self::pages::{Found, PageWanted, Wanted, of_all};
 use super::Entrance;
@@ -29,8 +30,9 @@ const DATA: &str = "DiagnosticData";
 const PERSON: &str = "User";
 const CONSENT: &str = "Consent";
 
-#[derive(Deserialize)]
-struct Search<'a> {
+#[derive(Deserialize, ToSchema)]
+#[schema(as = SearchRequest)]
+pub(super) struct Search<'a> {
     #[serde(borrow, deserialize_with = "object")]
     subject: Part<'a>,
     #[serde(default, borrow, deserialize_with = "object_or_null")]

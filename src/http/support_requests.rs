@@ -6,7 +6,9 @@ use axum::response::Response;
 use http::request::Parts;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use utoipa::{IntoParams, ToSchema};
 
+use super::openapi::schema;
 use super::problem::Problem;
 use super::router::{Path, Query, answered, id, page_view, rendered, reply};
 use super::views::SupportRequestView;
@@ -17,41 +19,58 @@ use crate::workflow::{Precise, Rendered, SupportRequestCommand};
 
 const LIST: &str = "support_requests";
 
-#[derive(Deserialize)]
+/// The longest number that people quote, in characters.
+const NUMBER_CHARS: usize = 64;
+/// The longest summary, in characters.
+const SUMMARY_CHARS: usize = 1_000;
+
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewSupportRequest)]
 #[serde(deny_unknown_fields)]
-struct Opening {
+pub(super) struct Opening {
+    #[schema(value_type = SupportRequestId)]
     id: String,
+    #[schema(schema_with = schema::text::<NUMBER_CHARS>)]
     number: String,
+    #[schema(schema_with = schema::text::<SUMMARY_CHARS>)]
     summary: String,
+    #[schema(value_type = TenantId)]
     tenant: String,
     submitted_in: SubmittedIn,
     #[serde(default)]
     advanced_diagnostic_information: bool,
     #[serde(default)]
+    #[schema(value_type = Option<PersonId>)]
     assignee: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = SupportRequestUpdate)]
 #[serde(deny_unknown_fields)]
-struct Update {
+pub(super) struct Update {
     #[serde(default)]
+    #[schema(schema_with = schema::optional_text::<SUMMARY_CHARS>)]
     summary: Option<String>,
     #[serde(default)]
     advanced_diagnostic_information: Option<bool>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Assignment)]
 #[serde(deny_unknown_fields)]
-struct Assignment {
+pub(super) struct Assignment {
     /// `null`: nobody. Must be said: a body that forgets it must not take somebody's work away.
     #[serde(deserialize_with = "Option::deserialize")]
+    #[schema(value_type = Option<PersonId>, required)]
     assignee: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Listing {
+    #[param(schema_with = page::limit_schema)]
     limit: Option<usize>,
+    #[param(schema_with = page::cursor_schema)]
     cursor: Option<String>,
 }
 
@@ -62,8 +81,8 @@ pub(super) async fn open(State(entrance): State<Entrance>, request: Request) -> 
     let (opening, bytes) = entrance.edge.json::<Opening>(&parts.headers, content).await?;
     let new = NewSupportRequest {
         id: id("id", &opening.id, SupportRequestId::new)?,
-        number: body::text("number", &opening.number, 64)?,
-        summary: body::text("summary", &opening.summary, 1_000)?,
+        number: body::text("number", &opening.number, NUMBER_CHARS)?,
+        summary: body::text("summary", &opening.summary, SUMMARY_CHARS)?,
         tenant: id("tenant", &opening.tenant, TenantId::new)?,
         submitted_in: opening.submitted_in,
         advanced_diagnostic_information: opening.advanced_diagnostic_information,
@@ -110,7 +129,7 @@ pub(super) async fn update(
 ) -> Result<Response, Problem> {
     change(&entrance, &support_request, request, |update: Update| {
         Ok(SupportRequestCommand::Update {
-            summary: update.summary.map(|summary| body::text("summary", &summary, 1_000)).transpose()?,
+            summary: update.summary.map(|summary| body::text("summary", &summary, SUMMARY_CHARS)).transpose()?,
             advanced_diagnostic_information: update.advanced_diagnostic_information,
         })
     })

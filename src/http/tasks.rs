@@ -8,8 +8,8 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 
-use self::submission::{Cancellation, Submission};
-use self::view::TaskView;
+pub(super) use self::submission::{Cancellation, Submission};
+pub(super) use self::view::TaskView;
 use super::problem::Problem;
 use super::router::{Path, answered, rendered, reply, respond};
 use super::{Entrance, body, precise};

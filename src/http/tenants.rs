@@ -3,7 +3,9 @@
 use axum::extract::{Request, State};
 use axum::response::Response;
 use serde::Deserialize;
+use utoipa::ToSchema;
 
+use super::openapi::schema;
 use super::problem::Problem;
 use super::views::TenantView;
 use super::{Entrance, body, precise};
@@ -11,9 +13,14 @@ use crate::http::router::{Path, answered, id, rendered};
 use crate::model::TenantId;
 use crate::workflow::Precise;
 
-#[derive(Deserialize)]
+/// The longest name, in characters.
+const NAME_CHARS: usize = 256;
+
+#[derive(Deserialize, ToSchema)]
+#[schema(as = TenantRegistration)]
 #[serde(deny_unknown_fields)]
-struct Registration {
+pub(super) struct Registration {
+    #[schema(schema_with = schema::text::<NAME_CHARS>)]
     display_name: String,
 }
 
@@ -27,7 +34,7 @@ pub(super) async fn register(
     let caller = entrance.caller(&parts.headers).await?;
     let (registration, bytes) = entrance.edge.json::<Registration>(&parts.headers, content).await?;
     let tenant = id("id", &tenant, TenantId::new)?;
-    let display_name = body::text("display_name", &registration.display_name, 256)?;
+    let display_name = body::text("display_name", &registration.display_name, NAME_CHARS)?;
     let if_match = precise::if_match(&parts.headers)?;
     let once = precise::once(&parts.headers, &caller, &parts.method, parts.uri.path(), &bytes)?;
     let precise = Precise { if_match: if_match.as_deref(), once: once.as_ref() };

@@ -11,12 +11,14 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::body;
 use super::problem::Problem;
 
 /// A subject or a resource, with properties that are read as `P`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[schema(bound = "")]
 #[serde(bound(deserialize = "P: Deserialize<'de>"))]
 pub(super) struct Entity<'a, P = Properties<'a>> {
     #[serde(rename = "type", borrow)]
@@ -24,18 +26,22 @@ pub(super) struct Entity<'a, P = Properties<'a>> {
     #[serde(borrow)]
     pub(super) id: Cow<'a, str>,
     #[serde(default)]
+    #[schema(value_type = Option<Object>)]
     pub(super) properties: Option<P>,
 }
 
 /// The same where the id is what is searched for: then it is ignored, whatever it is (section 8.4.1).
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[schema(as = SearchedEntity, bound = "")]
 #[serde(bound(deserialize = "P: Deserialize<'de>"))]
 pub(super) struct Part<'a, P = Properties<'a>> {
     #[serde(rename = "type", borrow)]
     pub(super) kind: Cow<'a, str>,
     #[serde(default, borrow)]
+    #[schema(value_type = Option<serde_json::Value>)]
     id: Option<&'a RawValue>,
     #[serde(default)]
+    #[schema(value_type = Option<Object>)]
     pub(super) properties: Option<P>,
 }
 
@@ -51,29 +57,35 @@ impl<'a, P> Part<'a, P> {
 }
 
 /// An action, with properties that are read as `P`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[schema(bound = "")]
 #[serde(bound(deserialize = "P: Deserialize<'de>"))]
 pub(super) struct Action<'a, P = Properties<'a>> {
     #[serde(borrow)]
     pub(super) name: Cow<'a, str>,
     #[serde(default)]
+    #[schema(value_type = Option<Object>)]
     pub(super) properties: Option<P>,
 }
 
 /// The context of a question.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 pub(super) struct Context<'a> {
     #[serde(default, borrow)]
     pub(super) support_request: Option<Cow<'a, str>>,
     #[serde(default, borrow)]
     pub(super) resource_tenant: Option<Cow<'a, str>>,
-    /// An approval that is brought along.
+    /// An approval that is brought along, as the task told it. Does not count where no access requests are taken.
     #[serde(default, borrow)]
+    #[schema(value_type = Option<serde_json::Value>)]
     pub(super) approval: Option<&'a RawValue>,
+    #[schema(ignore)]
     #[serde(default, deserialize_with = "present")]
     now: bool,
+    #[schema(ignore)]
     #[serde(default, rename = "supportRequest", deserialize_with = "present")]
     support_request_facts: bool,
+    #[schema(ignore)]
     #[serde(default, rename = "accessRequest", deserialize_with = "present")]
     access_request_facts: bool,
 }
@@ -92,61 +104,77 @@ impl Context<'_> {
 }
 
 /// One question.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[schema(bound = "")]
 #[serde(bound(deserialize = "P: Deserialize<'de>, C: Deserialize<'de>"))]
 pub(super) struct Evaluation<'a, P = Properties<'a>, C = Context<'a>> {
     #[serde(borrow, deserialize_with = "object")]
+    #[schema(value_type = Entity)]
     pub(super) subject: Entity<'a, P>,
     #[serde(borrow, deserialize_with = "object")]
+    #[schema(value_type = Action)]
     pub(super) action: Action<'a, P>,
     #[serde(borrow, deserialize_with = "object")]
+    #[schema(value_type = Entity)]
     pub(super) resource: Entity<'a, P>,
     #[serde(default, deserialize_with = "object_or_null")]
+    #[schema(value_type = Option<Context>)]
     pub(super) context: Option<C>,
 }
 
 /// One question of a batch: what it leaves out comes from the batch.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, ToSchema)]
+#[schema(bound = "")]
 #[serde(bound(deserialize = "P: Deserialize<'de>, C: Deserialize<'de>"))]
 pub(super) struct Item<'a, P = Properties<'a>, C = Context<'a>> {
     #[serde(default, borrow, deserialize_with = "object_or_null")]
+    #[schema(value_type = Option<Entity>)]
     pub(super) subject: Option<Entity<'a, P>>,
     #[serde(default, borrow, deserialize_with = "object_or_null")]
+    #[schema(value_type = Option<Action>)]
     pub(super) action: Option<Action<'a, P>>,
     #[serde(default, borrow, deserialize_with = "object_or_null")]
+    #[schema(value_type = Option<Entity>)]
     pub(super) resource: Option<Entity<'a, P>>,
     #[serde(default, deserialize_with = "object_or_null")]
+    #[schema(value_type = Option<Context>)]
     pub(super) context: Option<C>,
 }
 
 /// A batch.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[expect(clippy::struct_field_names, reason = "the protocol's own member names")]
+#[schema(bound = "")]
 #[serde(bound(deserialize = "P: Deserialize<'de>, C: Deserialize<'de>"))]
 pub(super) struct Evaluations<'a, P = Properties<'a>, C = Context<'a>> {
     #[serde(default, borrow, deserialize_with = "object_or_null")]
+    #[schema(value_type = Option<Entity>)]
     pub(super) subject: Option<Entity<'a, P>>,
     #[serde(default, borrow, deserialize_with = "object_or_null")]
+    #[schema(value_type = Option<Action>)]
     pub(super) action: Option<Action<'a, P>>,
     #[serde(default, borrow, deserialize_with = "object_or_null")]
+    #[schema(value_type = Option<Entity>)]
     pub(super) resource: Option<Entity<'a, P>>,
     #[serde(default, deserialize_with = "object_or_null")]
+    #[schema(value_type = Option<Context>)]
     pub(super) context: Option<C>,
     #[serde(default, borrow)]
+    #[schema(value_type = Option<Vec<Item>>)]
     pub(super) evaluations: Option<Vec<&'a RawValue>>,
     #[serde(default, deserialize_with = "object_or_null")]
     pub(super) options: Option<Options>,
 }
 
 /// How a batch is evaluated (section 7.1.2).
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
 pub(super) struct Options {
     #[serde(default)]
     pub(super) evaluations_semantic: Semantic,
 }
 
 /// When a batch stops (section 7.1.2.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Semantic {
     #[default]

@@ -1,6 +1,7 @@
 //! Activities: what each tenant's own audit log says about support access (R21).
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     AccessRequest, AccessRequestId, Actor, Case, ConsentChange, ConsentId, Event, Part, SupportRequestId, TenantId,
@@ -12,7 +13,7 @@ pub const ACTIVITY_CATEGORY: &str = "MicrosoftSupportAccessManagement";
 
 /// The kinds of activity. The support request tenant's log speaks of the request, the resource tenant's of the approval;
 /// where both are one tenant, its log speaks of the request's beginning and end and of the approval in between.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub enum ActivityKind {
     /// An access request was created under the tenant's support request.
     #[serde(rename = "Request created")]

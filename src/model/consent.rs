@@ -1,6 +1,7 @@
 //! Consents: one tenant's part of an access request (R9, R11-R16).
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{CategorySet, ConsentId, PersonId, ReceiptId, TenantId, Timestamp};
 
@@ -8,7 +9,7 @@ use super::{CategorySet, ConsentId, PersonId, ReceiptId, TenantId, Timestamp};
 pub const LISTED_AFTER_END_MS: i64 = 30 * 24 * 60 * 60 * 1_000;
 
 /// Which part of an access request a consent is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
     /// The tenant that opened the support request.
@@ -32,7 +33,7 @@ impl Part {
 }
 
 /// Where a consent stands. The last four never change again (R15).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ConsentStatus {
     /// Nobody has decided yet (R11).

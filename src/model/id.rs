@@ -5,6 +5,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::{ObjectBuilder, RefOr, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// The longest identifier we accept, in bytes. Directory object ids are 36; ticket numbers are shorter.
 pub const MAX_ID_BYTES: usize = 128;
@@ -25,6 +27,12 @@ pub enum InvalidId {
         kind: &'static str,
         /// How long it was.
         bytes: usize,
+    },
+    /// Clients and proxies take these out of a path (RFC 3986, section 5.2.4): what is called so could not be reached.
+    #[error("{kind} is `.` or `..`, which paths cannot hold")]
+    Dots {
+        /// What the text should have named.
+        kind: &'static str,
     },
     /// A character that identifiers never hold: they stand in paths, logs and policies.
     #[error("{kind} holds a character other than letters, digits and `-._:@` at byte {at}")]
@@ -49,6 +57,9 @@ fn check(kind: &'static str, text: &str) -> Result<(), InvalidId> {
     if text.len() > MAX_ID_BYTES {
         return Err(InvalidId::TooLong { kind, bytes: text.len() });
     }
+    if matches!(text, "." | "..") {
+        return Err(InvalidId::Dots { kind });
+    }
     // Every part of every question goes through here.
     let allowed = |byte: u8| matches!(byte, b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b':' | b'@');
     match text.bytes().position(|byte| !allowed(byte)) {
@@ -57,8 +68,17 @@ fn check(kind: &'static str, text: &str) -> Result<(), InvalidId> {
     }
 }
 
+/// Every character of an identifier, as the class of a regular expression: what [`check`] takes.
+const CHARACTERS: &str = "[0-9A-Za-z._:@-]";
+
+/// An identifier as clients see it.
+fn schema(says: &str, pattern: String, max_bytes: usize, example: &str) -> RefOr<Schema> {
+    let schema = ObjectBuilder::new().schema_type(Type::String).description(Some(says)).pattern(Some(pattern));
+    schema.min_length(Some(1)).max_length(Some(max_bytes)).examples([example]).into()
+}
+
 macro_rules! identifier {
-    ($(#[$doc:meta])* $name:ident, $kind:literal) => {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $example:literal) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
@@ -88,6 +108,14 @@ macro_rules! identifier {
                 &self.0
             }
         }
+
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                schema(concat!("A ", $kind, "."), format!("^{CHARACTERS}+$"), MAX_ID_BYTES, $example)
+            }
+        }
+
+        impl ToSchema for $name {}
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -132,42 +160,50 @@ macro_rules! identifier {
 identifier!(
     /// A tenant: an organisation's directory (`tid`).
     TenantId,
-    "tenant id"
+    "tenant id",
+    "tailspin"
 );
 identifier!(
     /// A support request as the ticketing system names it.
     SupportRequestId,
-    "support request id"
+    "support request id",
+    "SR-1"
 );
 identifier!(
     /// An access request; made by us.
     AccessRequestId,
-    "access request id"
+    "access request id",
+    "ar-8d1807c09c114b0db2c7fb1917b922cd"
 );
 identifier!(
     /// The receipt of an approval; made by us, and unrelated to every other id (R19).
     ReceiptId,
-    "receipt id"
+    "receipt id",
+    "re-3f0a4d1be2c94f0e9a1c1d6a2b7c8e55"
 );
 identifier!(
     /// One tenant's consent; made by us, and unrelated to the access request's id (R19).
     ConsentId,
-    "consent id"
+    "consent id",
+    "co-000ecd8b111a479385a3854db5812053"
 );
 identifier!(
     /// A directory role's template id, as it stands in a token's `wids`.
     RoleId,
-    "role id"
+    "role id",
+    "62e90394-69f5-4237-9190-012177145e10"
 );
 identifier!(
     /// An application role that the vendor's directory assigned, as it stands in a token's `roles`.
     AppRole,
-    "app role"
+    "app role",
+    "SupportEngineer"
 );
 identifier!(
     /// A program that calls us: a client id, or the name of a local listener.
     ServiceId,
-    "service id"
+    "service id",
+    "unix-socket"
 );
 
 /// A person in a tenant: `tid` and `oid` of a token, written `<tenant>/<object id>`. Never an e-mail or a name.
@@ -213,6 +249,17 @@ impl PersonId {
     }
 }
 
+impl PartialSchema for PersonId {
+    fn schema() -> RefOr<Schema> {
+        // Both parts are identifiers, each of them as long as one may be.
+        let part = format!("{CHARACTERS}{{1,{MAX_ID_BYTES}}}");
+        let says = "A person in a tenant: `<tenant>/<object id>`.";
+        schema(says, format!("^{part}/{part}$"), 2 * MAX_ID_BYTES + 1, "vendor/ada")
+    }
+}
+
+impl ToSchema for PersonId {}
+
 impl FromStr for PersonId {
     type Err = InvalidId;
     fn from_str(text: &str) -> Result<Self, InvalidId> {
@@ -252,9 +299,10 @@ mod tests {
 
     #[test]
     fn identifiers_refuse_what_could_confuse_a_path_or_a_log() {
-        for text in ["", "a/b", "a b", "a\u{0}", "é", "a\nb", &"x".repeat(129)] {
+        for text in ["", ".", "..", "a/b", "a b", "a\u{0}", "é", "a\nb", &"x".repeat(129)] {
             assert!(TenantId::new(text).is_err(), "{text:?}");
         }
+        assert!(TenantId::new("...").is_ok());
         assert_eq!(TenantId::new("contoso.example").unwrap().as_str(), "contoso.example");
         assert!(TenantId::new(&"x".repeat(128)).is_ok());
     }

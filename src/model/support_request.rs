@@ -1,6 +1,7 @@
 //! Support requests: the cases that customers opened with support (R3-R5).
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{PersonId, SupportRequestId, TenantId, Timestamp};
 
@@ -16,7 +17,7 @@ pub struct Tenant {
 }
 
 /// Where the customer submitted the support request; decides whether R5 or R7 speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SubmittedIn {
     /// The admin centers' own flow, where the customer answers "allow collection of advanced diagnostic information".

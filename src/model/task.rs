@@ -2,6 +2,7 @@
 //! (AuthZEN Access Request and Approval Profile, Draft 1).
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{AccessRequest, Consent, ConsentStatus, Timestamp};
 
@@ -58,7 +59,7 @@ pub struct TaskEnd {
 }
 
 /// Where a task stands. All but the first are ends, and never change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskStatus {
     /// A consent is missing.

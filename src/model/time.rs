@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::{KnownFormat, ObjectBuilder, RefOr, Schema, SchemaFormat, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// A point in time: whole milliseconds since 1970-01-01T00:00:00Z, from 1970 to the end of 9999 but for its last day.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -46,6 +48,17 @@ impl Timestamp {
         Self::from_millis(self.0.saturating_add(millis))
     }
 }
+
+impl PartialSchema for Timestamp {
+    fn schema() -> RefOr<Schema> {
+        let says = "An RFC 3339 time between the years 1970 and 9999, with milliseconds.";
+        let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
+        let schema = ObjectBuilder::new().schema_type(Type::String).format(Some(format)).description(Some(says));
+        schema.examples(["2026-11-22T10:00:00.000Z"]).into()
+    }
+}
+
+impl ToSchema for Timestamp {}
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

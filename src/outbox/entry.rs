@@ -2,9 +2,13 @@
 //! tenant may not know (R18, R19).
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::audit::ReadRecord;
-use crate::model::{ACTIVITY_CATEGORY, Actor};
+use crate::audit::{DecisionId, ReadRecord};
+use crate::model::{
+    ACTIVITY_CATEGORY, AccessRequestId, ActivityKind, Actor, Category, ConsentId, PersonId, ReceiptId,
+    SupportRequestId, Timestamp,
+};
 use crate::store::{NumberedActivity, NumberedAnnouncement};
 
 /// A request that waits for the tenant's decision (R23).
@@ -43,20 +47,26 @@ impl<'a> AnnouncementEntry<'a> {
 }
 
 /// An entry of a tenant's audit log (R21).
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AuditLogEntry)]
 pub(crate) struct ActivityEntry<'a> {
     number: u64,
+    #[schema(value_type = Timestamp)]
     time: String,
     category: &'static str,
-    activity: &'static str,
+    activity: ActivityKind,
     actor: ActorView<'a>,
+    #[schema(value_type = SupportRequestId)]
     support_request: &'a str,
+    #[schema(value_type = AccessRequestId)]
     access_request: &'a str,
+    #[schema(value_type = ConsentId)]
     consent: &'a str,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[schema(as = Actor)]
 enum ActorView<'a> {
     Person { id: &'a str },
     Service { name: &'a str },
@@ -69,7 +79,7 @@ impl<'a> ActivityEntry<'a> {
             number: entry.number,
             time: activity.at.to_string(),
             category: ACTIVITY_CATEGORY,
-            activity: activity.kind.as_str(),
+            activity: activity.kind,
             actor: match &activity.actor {
                 Actor::Person(person) => ActorView::Person { id: person.as_str() },
                 Actor::Service(name) => ActorView::Service { name },
@@ -82,19 +92,29 @@ impl<'a> ActivityEntry<'a> {
 }
 
 /// An allowed read, in its resource tenant's log (R22).
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ReadEntry)]
 pub(crate) struct ReadEntry<'a> {
+    #[schema(value_type = Timestamp)]
     time: &'a str,
     category: &'static str,
     activity: &'static str,
+    #[schema(value_type = DecisionId)]
     decision_id: &'a str,
+    #[schema(value_type = PersonId)]
     support_engineer: &'a str,
     action: &'a str,
+    #[schema(value_type = Category)]
     data_category: &'a str,
+    #[schema(required)]
     item: Option<&'a str>,
+    #[schema(value_type = SupportRequestId)]
     support_request: &'a str,
+    #[schema(value_type = Option<AccessRequestId>, required)]
     access_request: Option<&'a str>,
+    #[schema(value_type = Vec<ConsentId>)]
     consents: &'a [String],
+    #[schema(value_type = Vec<Option<ReceiptId>>)]
     receipts: &'a [Option<String>],
 }
 

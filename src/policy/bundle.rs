@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use cedar_policy::{PolicyId, PolicySet, Schema};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::index::Index;
 use super::named::{Annotations, parse_policies, validate};
@@ -17,7 +18,7 @@ use super::source::{BundleSource, SourceFile};
 use crate::signing::{beginning, sha256_of_texts};
 
 /// Whether a policy permits or forbids.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
     /// Permits.

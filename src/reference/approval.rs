@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::alike::is_alike;
 use super::{BOUND_CONTEXT, References, seconds};
@@ -13,13 +14,16 @@ use crate::signing::{jws, sha256};
 const KIND: &str = "approval-state+jwt";
 
 /// The approval of a task, as it is given out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = TaskApproval)]
 pub struct Approval {
     /// Names it.
     pub id: String,
     /// When the last consent was there, RFC 3339.
+    #[schema(value_type = Timestamp)]
     pub approved_at: String,
     /// Until when it may be brought along, RFC 3339.
+    #[schema(value_type = Timestamp)]
     pub approved_until: String,
     /// What proves it.
     pub state: String,

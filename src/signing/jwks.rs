@@ -4,6 +4,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{TrustedKey, TrustedKeys};
 
@@ -12,12 +13,14 @@ use super::{TrustedKey, TrustedKeys};
 #[error("holds no Ed25519 key: neither PEM with a `PUBLIC KEY` nor a JWK set")]
 pub struct NoKeys;
 
-#[derive(Serialize, Deserialize)]
-struct KeySet {
+/// A JWK set.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub struct KeySet {
     keys: Vec<Key>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = PublishedKey)]
 struct Key {
     kty: String,
     crv: String,

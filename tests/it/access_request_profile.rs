@@ -115,7 +115,7 @@ fn requestable(denial: Reply) -> Reply {
 }
 
 /// What a PEP makes of a denial, as section 8.1 has it.
-fn submission(question: &Value, denial: &Reply) -> Value {
+pub(crate) fn submission(question: &Value, denial: &Reply) -> Value {
     let told = &denial.json["context"];
     let mut submission = question.clone();
     submission["context"]["business_justification"] = "sign-in fails".into();

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Each room with the rooms it may use. `model` knows nobody.
-const ARROWS: [(&str, &[&str]); 20] = [
+const ARROWS: [(&str, &[&str]); 21] = [
     ("model", &[]),
     ("signing", &[]),
     ("clock", &["model"]),
+    ("client", &["model"]),
     ("trail", &["model", "signing"]),
     ("audit", &["clock", "model", "signing", "trail"]),
     ("identity", &["clock", "model"]),

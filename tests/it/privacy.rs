@@ -9,7 +9,7 @@ mod ids;
 mod observer;
 mod plan;
 mod reads;
-mod routes;
+pub(crate) mod routes;
 mod world;
 
 use fastrand::Rng;

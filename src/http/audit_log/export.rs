@@ -12,7 +12,10 @@ use http::{HeaderValue, header};
 use hyper::body::Frame;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
+use utoipa::ToSchema;
+use utoipa::openapi::Object;
 
+use super::super::page;
 use super::super::problem::Problem;
 use super::filter::Filter;
 use super::{Log, read_back};
@@ -28,10 +31,15 @@ pub(super) const MOST_LINES: usize = 10_000;
 /// Entries that are read at once.
 const PORTION: usize = 200;
 
+/// The limit as clients see it: of lines, or of the items of a page.
+pub(super) fn limit_schema() -> Object {
+    page::limit_schema_up_to(MOST_LINES, MOST_LINES)
+}
+
 /// The shape of the lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Format {
+pub(in crate::http) enum Format {
     Jsonl,
     Ocsf,
 }

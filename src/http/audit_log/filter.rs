@@ -1,28 +1,37 @@
 //! Which entries of a log are wanted: said in the query, and kept by the cursors of its pages.
 
 use serde::{Deserialize, Serialize};
+use utoipa::IntoParams;
 
 use super::super::page;
 use super::super::problem::Problem;
 use super::super::router::id;
 use super::Log;
-use super::export::Format;
+use super::export::{self, Format};
 use crate::audit::ReadRecord;
 use crate::model::{ActivityKind, Category, PersonId, SupportRequestId, Timestamp};
 use crate::store::ActivityFilter;
 
 /// The query of a log.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(in crate::http) struct Listing {
+    #[param(value_type = Option<Timestamp>)]
     from: Option<String>,
+    #[param(value_type = Option<Timestamp>)]
     to: Option<String>,
+    #[param(value_type = Option<ActivityKind>)]
     activity: Option<String>,
+    #[param(value_type = Option<PersonId>)]
     actor: Option<String>,
+    #[param(value_type = Option<SupportRequestId>)]
     support_request: Option<String>,
+    #[param(value_type = Option<Category>)]
     data_category: Option<String>,
+    #[param(schema_with = export::limit_schema)]
     pub(super) limit: Option<usize>,
     pub(super) format: Option<Format>,
+    #[param(schema_with = page::cursor_schema)]
     cursor: Option<String>,
 }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::decision::Validity;
 use crate::http::problem::Problem;
@@ -18,11 +19,12 @@ const MAX_LIMIT: usize = 1_000;
 const MAX_TOKEN_BYTES: usize = 16 * 1_024;
 
 /// Which part of the results is asked for.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 pub(in crate::http) struct PageWanted<'a> {
     #[serde(default, borrow)]
     token: Option<Cow<'a, str>>,
     #[serde(default)]
+    #[schema(maximum = 1_000)]
     limit: Option<usize>,
 }
 

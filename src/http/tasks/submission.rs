@@ -4,36 +4,51 @@
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use utoipa::ToSchema;
 
 use super::invalid_binding;
 use crate::decision::ReadQuestion;
 use crate::http::aside::{PERSON, told_name};
 use crate::http::body;
+use crate::http::openapi::schema;
 use crate::http::problem::Problem;
+use crate::http::wire::{Action, Entity};
 use crate::identity::Caller;
-use crate::model::{Callback, Denial, TaskStatus, Timestamp};
+use crate::model::{Callback, Denial, SupportRequestId, TaskStatus, Timestamp};
 use crate::outbox::Outbox;
 use crate::reference::{Echoed, Question, References};
 
 /// The longest `callback.state`, in characters.
 const LONGEST_STATE: usize = 512;
 
-/// Members that are no place for extensions must be known: a misspelt one must not be taken for none.
-#[derive(Deserialize)]
+/// The longest justification, and the longest word about a cancellation, in characters.
+const LONGEST_TEXT: usize = 2_000;
+
+/// An access request after a denial: the question that was denied, the denial, and why access is needed. Members that are
+/// no place for extensions must be known: a misspelt one must not be taken for none.
+#[derive(Deserialize, ToSchema)]
+#[schema(as = AccessRequestSubmission)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Submission {
+pub(in crate::http) struct Submission {
+    #[schema(value_type = Entity)]
     subject: Map<String, Value>,
     #[serde(default)]
+    #[schema(value_type = Action, required)]
     action: Option<Map<String, Value>>,
     #[serde(default)]
+    #[schema(value_type = Entity, required)]
     resource: Option<Map<String, Value>>,
     #[serde(default)]
+    #[schema(ignore)]
     items: Option<Value>,
     #[serde(default)]
+    #[schema(value_type = SubmittedContext, required)]
     context: Map<String, Value>,
     #[serde(default)]
+    #[schema(value_type = EchoedDenial, required)]
     denial: Option<EchoedDenial>,
     #[serde(default)]
+    #[schema(value_type = RequestedAccess)]
     requested_access: Map<String, Value>,
     #[serde(default)]
     callback: Option<WishedCallback>,
@@ -41,36 +56,64 @@ pub(super) struct Submission {
     client: Option<Client>,
 }
 
-#[derive(Deserialize)]
+/// The shape of a submission's context: that of the question, and why access is needed.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the context is compared as it came; this is its shape")]
+struct SubmittedContext {
+    #[schema(value_type = SupportRequestId)]
+    support_request: String,
+    /// The administrators who decide read it.
+    #[schema(schema_with = schema::text::<LONGEST_TEXT>)]
+    business_justification: String,
+}
+
+/// The shape of what is wished of the access.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "other members are a place for extensions; this is the one that is known")]
+struct RequestedAccess {
+    /// Until when access is wanted. The administrators decide until when it is given.
+    #[schema(value_type = Option<Timestamp>, nullable = false)]
+    requested_until: Option<String>,
+}
+
+/// What comes back of the denial: each member as it was told.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct EchoedDenial {
     #[serde(default)]
     evaluation_id: Option<String>,
     #[serde(default)]
+    #[schema(value_type = Option<Timestamp>)]
     evaluated_at: Option<String>,
     #[serde(default)]
+    #[schema(value_type = Timestamp, required)]
     expires_at: Option<String>,
     #[serde(default)]
     reason: Option<Value>,
     #[serde(default)]
+    #[schema(value_type = String, required)]
     binding_token: Option<String>,
     #[serde(default)]
+    #[schema(ignore)]
     template: Option<String>,
 }
 
-#[derive(Deserialize)]
+/// Where the task's end is told: an address that the operator allows.
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct WishedCallback {
     endpoint: String,
     #[serde(default)]
+    #[schema(max_length = 512)]
     state: Option<String>,
     #[serde(default)]
     events: Option<Vec<String>>,
 }
 
 /// A place for extensions: what is not known here is no concern of ours.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 struct Client {
+    /// Is refused: no token proves here who acts for whom.
     #[serde(default)]
     actor: Option<Value>,
 }
@@ -130,7 +173,7 @@ impl Submission {
         let reason = reason.ok_or_else(|| missing("context.business_justification"))?.as_str();
         let reason = reason.ok_or_else(|| Problem::invalid("context.business_justification", "must be a text"))?;
         Ok(Asked {
-            reason: body::text("context.business_justification", reason, 2_000)?,
+            reason: body::text("context.business_justification", reason, LONGEST_TEXT)?,
             support_request: support_request.unwrap_or_default().to_owned(),
             resource_tenant: read.tenant.to_owned(),
             denial: Denial {
@@ -202,12 +245,14 @@ fn text_of(object: &Map<String, Value>, name: &str, member: &str) -> Result<Stri
 }
 
 /// How a PEP says why it cancels. It is not kept: who cancelled and when stands in the audit log.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Cancellation {
+pub(in crate::http) struct Cancellation {
     #[serde(default)]
+    #[schema(schema_with = schema::optional_text::<LONGEST_TEXT>)]
     reason: Option<String>,
     #[serde(default)]
+    #[schema(schema_with = schema::optional_text::<LONGEST_TEXT>)]
     comment: Option<String>,
 }
 
@@ -215,7 +260,7 @@ impl Cancellation {
     pub(super) fn check(&self) -> Result<(), Problem> {
         for (field, text) in [("reason", &self.reason), ("comment", &self.comment)] {
             if let Some(text) = text {
-                body::text(field, text, 2_000)?;
+                body::text(field, text, LONGEST_TEXT)?;
             }
         }
         Ok(())

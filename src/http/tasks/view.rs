@@ -1,44 +1,67 @@
 //! A task as whoever asked for it sees it: which consents are missing, not who decided (R20).
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::model::{AccessRequest, TaskStatus, Timestamp};
+use crate::http::views::{MissingConsent, missing};
+use crate::model::{AccessRequest, AccessRequestId, TaskStatus, Timestamp};
 use crate::reference::{Approval, References};
 
-#[derive(Debug, Serialize)]
-pub(super) struct TaskView<'a> {
+/// An access request, as whoever asked for it after a denial follows it.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TaskAnswer)]
+pub(in crate::http) struct TaskView<'a> {
     task: Handle<'a>,
+    /// There once it is approved.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     result: Option<Completion>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Task)]
 struct Handle<'a> {
+    #[schema(value_type = AccessRequestId)]
     id: &'a str,
-    status: &'static str,
+    status: TaskStatus,
     status_endpoint: String,
+    /// There while it is pending, as are the links.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     progress: Option<Progress>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     links: Option<Links>,
 }
 
 /// Tenants decide side by side: there is no current step.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TaskProgress)]
 struct Progress {
     total_steps: usize,
-    awaiting: Vec<&'static str>,
+    awaiting: Vec<MissingConsent>,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TaskLinks)]
 struct Links {
     cancel: String,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = TaskResult)]
 struct Completion {
-    mode: &'static str,
+    mode: Mode,
     approval: Approval,
+}
+
+/// What to do with an approval.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[schema(as = TaskMode)]
+#[serde(rename_all = "snake_case")]
+enum Mode {
+    /// Ask for the decision again.
+    Reevaluate,
 }
 
 impl<'a> TaskView<'a> {
@@ -49,18 +72,18 @@ impl<'a> TaskView<'a> {
         let address = references.task(request.id.as_str());
         let progress = Progress {
             total_steps: request.consents().count(),
-            awaiting: request.missing_consents().map(crate::http::views::missing).collect(),
+            awaiting: request.missing_consents().map(missing).collect(),
         };
         let approval = references.approval(request, now);
         Some(Self {
             task: Handle {
                 id: request.id.as_str(),
-                status: status.as_str(),
+                status,
                 progress: is_pending.then_some(progress),
                 links: is_pending.then(|| Links { cancel: format!("{address}/cancel") }),
                 status_endpoint: address,
             },
-            result: approval.map(|approval| Completion { mode: "reevaluate", approval }),
+            result: approval.map(|approval| Completion { mode: Mode::Reevaluate, approval }),
         })
     }
 

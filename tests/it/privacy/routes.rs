@@ -3,7 +3,7 @@
 use http::Method;
 
 /// The routes that observers walk through. A route that is not listed here fails `every_route_is_observed`.
-pub const KNOWN: [&str; 34] = [
+pub const KNOWN: [&str; 35] = [
     "/access/v1/evaluation",
     "/access/v1/evaluations",
     "/access/v1/search/subject",
@@ -14,6 +14,7 @@ pub const KNOWN: [&str; 34] = [
     "/access/v1/request-schema",
     "/.well-known/authzen-configuration",
     "/.well-known/authzen-configuration/{*path}",
+    "/openapi.json",
     "/healthz",
     "/readyz",
     "/access/v1/requests",

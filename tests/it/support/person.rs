@@ -10,8 +10,8 @@ use consentry::policy::{BundleSource, RoleCatalogue};
 use http::{HeaderMap, Method};
 use serde_json::Value;
 
-use super::House;
 use super::house::{AUDIENCE, ISSUER};
+use super::{House, documented};
 
 static ROLES: LazyLock<RoleCatalogue> =
     LazyLock::new(|| RoleCatalogue::parse(&BundleSource::shipped().roles.text).unwrap());
@@ -155,7 +155,7 @@ impl Person {
 
     /// The same, where the service may be gone before it has answered.
     pub async fn try_send(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> reqwest::Result<Reply> {
-        let mut request = self.http.request(method, format!("{}{path}", self.url));
+        let mut request = self.http.request(method.clone(), format!("{}{path}", self.url));
         let has = |name: &str| self.headers.iter().any(|(header, _)| header.eq_ignore_ascii_case(name));
         if !has("authorization") {
             request = request.bearer_auth(self.token());
@@ -176,7 +176,9 @@ impl Person {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let text = response.text().await?;
         let json = serde_json::from_str(&text).unwrap_or(Value::Null);
-        Ok(Reply { status, headers, text, json })
+        let reply = Reply { status, headers, text, json };
+        documented::check(&method, path, &reply);
+        Ok(reply)
     }
 }
 

@@ -32,7 +32,10 @@ pub fn run(bytes: &[u8]) {
 
 /// What an identifier is, said anew.
 fn is_id(bytes: &[u8]) -> bool {
-    (1..=128).contains(&bytes.len()) && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._:@".contains(byte))
+    let dots = matches!(bytes, b"." | b"..");
+    !dots
+        && (1..=128).contains(&bytes.len())
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._:@".contains(byte))
 }
 
 fn come_back_unchanged(text: &str) {
