@@ -5,6 +5,7 @@ mod checks;
 mod engineers;
 mod gate;
 mod health;
+mod overtaken;
 mod proxy;
 mod real;
 mod settings;

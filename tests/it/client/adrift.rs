@@ -232,6 +232,42 @@ async fn connections_are_used_again() {
     assert_eq!((impostor.seen.lock().len(), *impostor.connections.lock()), (20, 1));
 }
 
+/// Bytes that came before the question are no answer to it.
+#[tokio::test]
+async fn what_was_said_before_a_question_is_no_answer_to_it() {
+    let deny = allow().replacen("true", "false", 1);
+    let bytes = |body: &str| match Does::answer(200, "", JSON, body) {
+        Does::Answers(bytes) => bytes,
+        other => panic!("{other:?}"),
+    };
+    let (no, yes) = (bytes(&deny), bytes(&allow()));
+    let then = Does::Answers(no.clone());
+    // An answer too many behind the one that was asked for, whole or in part.
+    for more in [yes.clone(), [yes.as_slice(), &yes].concat(), yes[..yes.len() - 1].to_vec()] {
+        let impostor = Impostor::that(vec![Does::Answers([no.as_slice(), &more].concat()), then.clone()]).await;
+        let client = hasty(&impostor.url);
+        for _ in 0..4 {
+            assert!(!client.may_read(&question()).await.is_allowed());
+        }
+        assert!(*impostor.connections.lock() >= 2, "the connection was used again");
+    }
+}
+
+/// A connection that the service has closed meanwhile costs no answer.
+#[tokio::test]
+async fn a_connection_that_was_closed_is_not_missed() {
+    let whole = match Does::answer(200, "", JSON, &allow()) {
+        Does::Answers(bytes) => Does::Sends(bytes),
+        other => panic!("{other:?}"),
+    };
+    let impostor = Impostor::that(vec![whole]).await;
+    let client = Client::tcp(&impostor.url).timeout(Duration::from_secs(20)).build().unwrap();
+    for _ in 0..10 {
+        assert!(client.may_read(&question()).await.is_allowed());
+    }
+    assert_eq!((impostor.seen.lock().len(), *impostor.connections.lock()), (10, 10));
+}
+
 /// A token goes to the address that was named, and nowhere else.
 #[tokio::test]
 async fn nobody_sends_a_client_elsewhere() {
