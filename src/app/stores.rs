@@ -16,7 +16,7 @@ use crate::store::MemberId;
 #[cfg(not(feature = "etcd"))]
 use crate::store::StoreError;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Commit, Object, Precondition, Store, Write};
+use crate::store::{Commit, CommitError, Object, Precondition, Store, Versioned, Write};
 
 /// By how much the clock may be behind what is stored: our time then begins at what is stored.
 const CLOCK_TOLERANCE_MS: i64 = 5 * 60 * 1000;
@@ -129,15 +129,33 @@ async fn shared(_config: &Config, _fleet: &FleetSettings, _told: &Told) -> Resul
     Err(StoreError::Unavailable("this program was built without the cargo feature `etcd`".to_owned()).into())
 }
 
-/// Registers a tenant of the configuration, or renames it (R10).
+/// How often a tenant is looked at anew because another authority was first.
+const ATTEMPTS: usize = 16;
+
+/// Registers a tenant of the configuration, or renames it (R10). Of authorities that start at once one does.
 async fn register(store: &dyn Store, tenant: &TenantSettings, clock: &dyn Clock) -> Result<(), StartError> {
-    let before = store.tenant(tenant.id.clone()).await?;
-    if before.as_ref().is_some_and(|before| before.value.display_name == tenant.display_name) {
-        return Ok(());
+    let mut cause = None;
+    for _ in 0..ATTEMPTS {
+        let before = store.tenant(tenant.id.clone()).await?;
+        if before.as_ref().is_some_and(|before| before.value.display_name == tenant.display_name) {
+            return Ok(());
+        }
+        match store.commit(registration(before, tenant, clock)).await {
+            Ok(_) => return Ok(()),
+            // Somebody else wrote it, or perhaps we did: the next look tells.
+            Err(error @ (CommitError::Conflict { .. } | CommitError::Unknown(_))) => cause = Some(error),
+            Err(error @ CommitError::Unavailable(_)) => {
+                return Err(StartError::Tenant { id: tenant.id.to_string(), cause: error });
+            }
+        }
     }
+    cause.map_or(Ok(()), |cause| Err(StartError::Tenant { id: tenant.id.to_string(), cause }))
+}
+
+fn registration(before: Option<Versioned<Tenant>>, tenant: &TenantSettings, clock: &dyn Clock) -> Commit {
     let version = before.as_ref().map_or(1, |before| before.value.version + 1);
     let object = Object::Tenant(Tenant { id: tenant.id.clone(), display_name: tenant.display_name.clone(), version });
-    let commit = Commit {
+    Commit {
         txn_id: uuid::Uuid::now_v7().to_string(),
         at: clock.now(),
         preconditions: vec![Precondition { key: object.key(), revision: before.map(|before| before.revision) }],
@@ -145,10 +163,6 @@ async fn register(store: &dyn Store, tenant: &TenantSettings, clock: &dyn Clock)
         activities: Vec::new(),
         announcements: Vec::new(),
         takes_away: false,
-    };
-    match store.commit(commit).await {
-        Ok(_) => Ok(()),
-        Err(cause) => Err(StartError::Tenant { id: tenant.id.to_string(), cause }),
     }
 }
 
