@@ -76,13 +76,14 @@ impl Registrations {
         created: i64,
     ) -> Result<Standing, StoreError> {
         let key = shared.keys.member(member);
-        // A store that was restored holds the key as well: how far we were in the other one must not be said there.
-        let epoch = shared.epoch.get().map(|epoch| epoch.0.clone()).unwrap_or_default();
+        let mut compares = vec![Compare::create_revision(key.clone(), CompareOp::Equal, created)];
+        // A store that was restored holds the key as well: how far we were in the other one must not be said there. Whoever
+        // registered before anybody had begun the store knows no epoch, and has been nowhere.
+        if let Some(epoch) = shared.epoch.get() {
+            compares.push(Compare::value(shared.keys.epoch(), CompareOp::Equal, epoch.0.clone()));
+        }
         let renewed = Txn::new()
-            .when([
-                Compare::create_revision(key.clone(), CompareOp::Equal, created),
-                Compare::value(shared.keys.epoch(), CompareOp::Equal, epoch),
-            ])
+            .when(compares)
             .and_then([
                 TxnOp::put(key, present(shared, applied)?, None),
                 TxnOp::get(shared.keys.head(), None),
