@@ -25,6 +25,8 @@ mod demo;
 mod envoy;
 mod exact;
 mod explanations;
+#[cfg(feature = "etcd")]
+mod fleet;
 mod histories;
 mod hostile;
 mod openapi;

@@ -226,8 +226,8 @@ pub fn config(folder: &Path, more: &str) -> Config {
 /// The text of those settings.
 pub fn settings(folder: &Path, more: &str) -> String {
     let folder = folder.display();
-    // Beside a guest model nothing of support access may be set.
-    let tenants = if more.contains("guest_model.") {
+    // Beside a guest model nothing of support access may be set, and a fleet's tenants are its authorities' business.
+    let tenants = if more.contains("guest_model.") || more.contains("fleet.role = \"sidecar\"") {
         ""
     } else {
         r#"tenants = [

@@ -25,7 +25,12 @@ impl Connection {
 
     /// Over a Unix domain socket.
     pub async fn through(socket: &Path) -> Self {
-        Self(Box::new(tokio::net::UnixStream::connect(socket).await.unwrap()))
+        Self::try_through(socket).await.unwrap()
+    }
+
+    /// The same, where nobody may be listening.
+    pub async fn try_through(socket: &Path) -> std::io::Result<Self> {
+        Ok(Self(Box::new(tokio::net::UnixStream::connect(socket).await?)))
     }
 
     /// Sends bytes. A service that has hung up already is no failure: what it answered is still to be read.
@@ -36,18 +41,31 @@ impl Connection {
 
     /// One answer: its status and its body, for as long as its length says. The connection can be used again.
     pub async fn answer(&mut self) -> (u16, Vec<u8>) {
-        let mut bytes = self.until_bytes(b"\r\n\r\n").await;
-        let head = bytes.windows(4).position(|end| end == b"\r\n\r\n").unwrap() + 4;
+        let answer = tokio::time::timeout(PATIENCE, self.try_answer()).await;
+        answer.expect("the service does not answer").expect("the service hung up")
+    }
+
+    /// The same, however long it takes; none: the service hung up.
+    pub async fn try_answer(&mut self) -> Option<(u16, Vec<u8>)> {
+        let mut bytes = Vec::new();
+        let head = loop {
+            match bytes.windows(4).position(|end| end == b"\r\n\r\n") {
+                Some(end) => break end + 4,
+                None if self.0.read_buf(&mut bytes).await.unwrap_or(0) == 0 => return None,
+                None => {}
+            }
+        };
         let mut body = bytes.split_off(head);
         let head = String::from_utf8(bytes).unwrap().to_ascii_lowercase();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         let length = head.lines().find_map(|line| line.strip_prefix("content-length:")).unwrap();
         let length: usize = length.trim().parse().unwrap();
         while body.len() < length {
-            let read = tokio::time::timeout(PATIENCE, self.0.read_buf(&mut body)).await;
-            assert_ne!(read.expect("the service does not answer").unwrap(), 0, "the service hung up");
+            if self.0.read_buf(&mut body).await.unwrap_or(0) == 0 {
+                return None;
+            }
         }
-        (status, body)
+        Some((status, body))
     }
 
     /// Everything the service sends until it hangs up; panics when it does not.
