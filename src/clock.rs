@@ -77,7 +77,7 @@ impl Clock for SystemClock {
     }
 
     fn boot(&self) -> BootTime {
-        BootTime(u64::try_from(up_ns()).unwrap_or_default())
+        boot_time()
     }
 
     fn not_before(&self, time: Timestamp) {
@@ -90,6 +90,12 @@ impl Clock for SystemClock {
         self.now();
         self.line.trouble()
     }
+}
+
+/// The machine's own clock, for those who only count from one moment to another.
+#[must_use]
+pub fn boot_time() -> BootTime {
+    BootTime(u64::try_from(up_ns()).unwrap_or_default())
 }
 
 /// For how long the machine has been up.

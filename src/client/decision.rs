@@ -1,8 +1,11 @@
 //! Decisions as a tool gets them: an allow that the service has said in full, or a denial with its reason.
 
+use std::time::Duration;
+
 use serde::Deserialize;
 
 use super::error::CallError;
+use crate::clock::{BootTime, boot_time};
 
 /// The reason code of a denial that the service did not make: there was no answer, or none that can be read.
 const UNAVAILABLE: &str = "unavailable";
@@ -11,6 +14,8 @@ const UNAVAILABLE: &str = "unavailable";
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision {
     allowed: bool,
+    /// Until when the answer counts; none: the service says nothing about that.
+    good_until: Option<BootTime>,
     /// Names the decision in the decision log; none where the service did not decide.
     pub id: Option<String>,
     /// Why.
@@ -52,6 +57,7 @@ impl Decision {
     pub fn deny(code: impl Into<String>, message: impl Into<String>) -> Self {
         Self {
             allowed: false,
+            good_until: None,
             id: None,
             reason: Reason { code: code.into(), message: message.into(), missing_consents: Vec::new() },
             policies: Vec::new(),
@@ -60,10 +66,17 @@ impl Decision {
         }
     }
 
-    /// Whether this one read is allowed, now.
+    /// Whether this one read is allowed, now. Of a member of a fleet an answer counts for a few seconds: a read that takes
+    /// longer asks again while it goes on, and stops when this says no.
     #[must_use]
-    pub const fn is_allowed(&self) -> bool {
-        self.allowed
+    pub fn is_allowed(&self) -> bool {
+        self.allowed && self.left().is_none_or(|left| !left.is_zero())
+    }
+
+    /// For how long the answer still counts; none: the service says nothing about that.
+    #[must_use]
+    pub fn left(&self) -> Option<Duration> {
+        self.good_until.map(|until| until.since(boot_time()))
     }
 
     /// The denial that stands for a call without an answer.
@@ -89,6 +102,8 @@ enum Context {
         policy_version: String,
         #[serde(default)]
         facts_revision: Option<u64>,
+        #[serde(default)]
+        valid_for_ms: Option<u64>,
     },
     /// An item of a batch that is not a question.
     Broken { error: ItemError },
@@ -101,21 +116,26 @@ struct ItemError {
     field: Option<String>,
 }
 
-impl From<Wire> for Decision {
-    fn from(wire: Wire) -> Self {
-        match wire.context {
-            Context::Decided { decision_id, reason, policies, policy_version, facts_revision } => Self {
-                allowed: wire.decision,
-                id: Some(decision_id),
-                reason,
-                policies,
-                policy_version: Some(policy_version),
-                facts_revision,
-            },
+impl Wire {
+    /// The answer to a question that was sent no earlier than at `asked_at`: for how long it counts is counted from there,
+    /// however long it was on its way.
+    pub(super) fn decision(self, asked_at: BootTime) -> Decision {
+        match self.context {
+            Context::Decided { decision_id, reason, policies, policy_version, facts_revision, valid_for_ms } => {
+                Decision {
+                    allowed: self.decision,
+                    good_until: valid_for_ms.map(|millis| asked_at.plus(Duration::from_millis(millis))),
+                    id: Some(decision_id),
+                    reason,
+                    policies,
+                    policy_version: Some(policy_version),
+                    facts_revision,
+                }
+            }
             // Whatever it says beside that: what was not decided is not allowed.
             Context::Broken { error } => {
                 let field = error.field.map(|field| format!("{field}: ")).unwrap_or_default();
-                Self::deny("invalid_request", format!("{field}{}", error.message))
+                Decision::deny("invalid_request", format!("{field}{}", error.message))
             }
         }
     }
@@ -126,7 +146,7 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> Option<Decision> {
-        serde_json::from_str::<Wire>(json).ok().map(Decision::from)
+        serde_json::from_str::<Wire>(json).ok().map(|wire| wire.decision(boot_time()))
     }
 
     #[test]
@@ -146,6 +166,14 @@ mod tests {
         ] {
             assert!(read(json).is_none(), "{json}");
         }
+        let told = |millis: u64| {
+            let context = context.replacen('{', &format!("{{\"valid_for_ms\":{millis},"), 1);
+            serde_json::from_str::<Wire>(&format!(r#"{{"decision":true,{context}}}"#)).unwrap()
+        };
+        // Counted from when the question was sent, and not from when the answer came.
+        assert!(told(60_000).decision(boot_time()).is_allowed());
+        assert!(!told(0).decision(boot_time()).is_allowed());
+        assert!(!told(500).decision(BootTime(0)).is_allowed());
         let broken = r#"{"decision":true,"context":{"error":{"status":400,"message":"missing","field":"resource"}}}"#;
         let broken = read(broken).unwrap();
         assert!(!broken.is_allowed());

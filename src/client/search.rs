@@ -7,6 +7,7 @@ use super::decision::{Decision, Wire};
 use super::error::CallError;
 use super::question::{ReadQuestion, Semantic};
 use super::transport::{Call, Client};
+use crate::clock::boot_time;
 use crate::model::{Category, PersonId, SupportRequestId, TenantId};
 
 /// Pages of one search that are fetched: more than there are of anything.
@@ -40,8 +41,9 @@ impl Client {
     /// # Errors
     /// [`CallError`]. None of them allows anything.
     pub async fn ask(&self, question: &ReadQuestion) -> Result<Decision, CallError> {
+        let asked_at = boot_time();
         let answer = self.send(&Call::ask("/access/v1/evaluation", question.wire().to_string())).await?;
-        Ok(answer.json::<Wire>()?.into())
+        Ok(answer.json::<Wire>()?.decision(asked_at))
     }
 
     /// Asks a batch: one decision for each question, in their order. Where the batch stops early, the questions after it
@@ -65,9 +67,10 @@ impl Client {
             "evaluations": questions.iter().map(ReadQuestion::wire).collect::<Vec<_>>(),
             "options": { "evaluations_semantic": semantic.as_str() },
         });
+        let asked_at = boot_time();
         let answer = self.send(&Call::ask("/access/v1/evaluations", batch.to_string())).await?;
-        let mut decisions: Vec<Decision> =
-            answer.json::<Batch>()?.evaluations.into_iter().map(Decision::from).collect();
+        let evaluations = answer.json::<Batch>()?.evaluations;
+        let mut decisions: Vec<Decision> = evaluations.into_iter().map(|wire| wire.decision(asked_at)).collect();
         let stopped = decisions.last().is_some_and(|last| match semantic {
             Semantic::ExecuteAll => false,
             Semantic::DenyOnFirstDeny => !last.is_allowed(),

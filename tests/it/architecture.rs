@@ -8,7 +8,7 @@ const ARROWS: [(&str, &[&str]); 21] = [
     ("model", &[]),
     ("signing", &[]),
     ("clock", &["model"]),
-    ("client", &["model"]),
+    ("client", &["clock", "model"]),
     ("trail", &["model", "signing"]),
     ("audit", &["clock", "model", "signing", "trail"]),
     ("identity", &["clock", "model"]),
