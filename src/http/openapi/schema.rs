@@ -112,7 +112,7 @@ struct AnswerContext {
 /// The answers to a batch, in the order of its questions; or one answer, where the batch was a single question.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "the answers are written by hand; this is their shape")]
+#[expect(dead_code, clippy::large_enum_variant, reason = "the answers are written by hand; this is their shape")]
 pub(super) enum EvaluationsAnswer {
     Batch(BatchAnswer),
     Single(EvaluationAnswer),
@@ -126,7 +126,7 @@ pub(super) struct BatchAnswer {
 /// The answer to one question of a batch.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "the answers are written by hand; this is their shape")]
+#[expect(dead_code, clippy::large_enum_variant, reason = "the answers are written by hand; this is their shape")]
 enum ItemAnswer {
     Answered(EvaluationAnswer),
     Broken(BrokenItem),

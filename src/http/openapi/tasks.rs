@@ -92,10 +92,14 @@ fn task(status: &str) -> Value {
 }
 
 fn pending() -> Value {
-    let mut task = task("pending");
-    task["progress"] = json!({ "total_steps": 2, "awaiting": ["support_request_tenant", "resource_tenant"] });
-    task["links"] = json!({ "cancel": format!("https://consentry.example/access/v1/requests/{ID}/cancel") });
-    json!({ "task": task })
+    let address = format!("https://consentry.example/access/v1/requests/{ID}");
+    json!({ "task": {
+        "id": ID,
+        "status": "pending",
+        "status_endpoint": address,
+        "progress": { "total_steps": 2, "awaiting": ["support_request_tenant", "resource_tenant"] },
+        "links": { "cancel": format!("{address}/cancel") },
+    } })
 }
 
 fn approved() -> Value {

@@ -236,9 +236,9 @@ async fn connections_are_used_again() {
 #[tokio::test]
 async fn what_was_said_before_a_question_is_no_answer_to_it() {
     let deny = allow().replacen("true", "false", 1);
-    let bytes = |body: &str| match Does::answer(200, "", JSON, body) {
-        Does::Answers(bytes) => bytes,
-        other => panic!("{other:?}"),
+    let bytes = |body: &str| {
+        let Does::Answers(bytes) = Does::answer(200, "", JSON, body) else { panic!("no answer") };
+        bytes
     };
     let (no, yes) = (bytes(&deny), bytes(&allow()));
     let then = Does::Answers(no.clone());
@@ -256,11 +256,8 @@ async fn what_was_said_before_a_question_is_no_answer_to_it() {
 /// A connection that the service has closed meanwhile costs no answer.
 #[tokio::test]
 async fn a_connection_that_was_closed_is_not_missed() {
-    let whole = match Does::answer(200, "", JSON, &allow()) {
-        Does::Answers(bytes) => Does::Sends(bytes),
-        other => panic!("{other:?}"),
-    };
-    let impostor = Impostor::that(vec![whole]).await;
+    let Does::Answers(whole) = Does::answer(200, "", JSON, &allow()) else { panic!("no answer") };
+    let impostor = Impostor::that(vec![Does::Sends(whole)]).await;
     let client = Client::tcp(&impostor.url).timeout(Duration::from_secs(20)).build().unwrap();
     for _ in 0..10 {
         assert!(client.may_read(&question()).await.is_allowed());

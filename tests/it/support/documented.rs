@@ -57,9 +57,8 @@ fn fits(template: &str, path: &str) -> bool {
     let (mut wanted, mut given) = (template.split('/'), path.split('/'));
     loop {
         match (wanted.next(), given.next()) {
-            (None, None) => return true,
+            (None, None) | (Some("{path}"), Some(_)) => return true,
             (Some("{id}"), Some(id)) if !id.is_empty() => {}
-            (Some("{path}"), Some(_)) => return true,
             (Some(wanted), Some(given)) if wanted == given => {}
             (_, _) => return false,
         }
