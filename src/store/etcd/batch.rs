@@ -41,6 +41,8 @@ pub(super) enum Amiss {
 pub(super) struct Assembler {
     keys: Keys,
     epoch: Epoch,
+    /// At this revision the epoch stood. What it was before is history: a restored store shows it again.
+    epoch_stood_at: i64,
     /// The newest whole commit, and its revision.
     last: (Seq, i64),
     /// Places seen lately.
@@ -52,7 +54,13 @@ pub(super) struct Assembler {
 impl Assembler {
     /// Goes on after this place.
     pub(super) fn after(keys: Keys, epoch: Epoch, seq: Seq, revision: i64) -> Self {
-        Self { keys, epoch, last: (seq, revision), seen: VecDeque::from([(seq, revision)]), group: Vec::new() }
+        let seen = VecDeque::from([(seq, revision)]);
+        Self { keys, epoch, epoch_stood_at: 0, last: (seq, revision), seen, group: Vec::new() }
+    }
+
+    /// The same, where the epoch was found to stand at this revision.
+    pub(super) fn since(self, epoch_stood_at: i64) -> Self {
+        Self { epoch_stood_at, ..self }
     }
 
     pub(super) const fn last(&self) -> (Seq, i64) {
@@ -95,7 +103,7 @@ impl Assembler {
     }
 
     fn same_epoch(&self, event: &Event) -> Result<(), Fault> {
-        if event.value == self.epoch.0.as_bytes() {
+        if event.revision <= self.epoch_stood_at || event.value == self.epoch.0.as_bytes() {
             return Ok(());
         }
         let other = String::from_utf8_lossy(&event.value);

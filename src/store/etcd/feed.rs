@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use etcd_client::{EventType, WatchResponse, WatchStream};
@@ -104,7 +105,8 @@ impl Feed {
                 self.shared.standing().await?;
             }
             let Some(epoch) = self.shared.epoch.get().cloned() else { return Ok(()) };
-            self.assembler = Some(Assembler::after(self.shared.keys.clone(), epoch, start.seq, start.revision));
+            let assembler = Assembler::after(self.shared.keys.clone(), epoch, start.seq, start.revision);
+            self.assembler = Some(assembler.since(self.shared.epoch_stood_at.load(Ordering::Acquire)));
             self.quiet_until = start.quiet_until;
         }
         let Some(assembler) = &mut self.assembler else { return Ok(()) };

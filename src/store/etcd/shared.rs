@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use etcd_client::{GetResponse, KeyValue, Txn, TxnOp, TxnOpResponse, TxnResponse};
@@ -27,6 +28,8 @@ pub(super) struct Shared {
     /// What its key tells of it beside how far it is, as a JSON object.
     pub(super) about: watch::Receiver<String>,
     pub(super) epoch: OnceLock<Epoch>,
+    /// The revision at which the epoch was first seen to stand.
+    pub(super) epoch_stood_at: AtomicI64,
     /// The newest commit that etcd has spoken of.
     pub(super) told: watch::Sender<Seq>,
     /// Why the last request failed.
@@ -108,13 +111,18 @@ impl Shared {
         head: Option<GetResponse>,
         epoch: Option<GetResponse>,
     ) -> Result<Standing, Fault> {
-        let epoch = epoch.and_then(first).ok_or_else(|| Fault::Unavailable("no authority has begun it".to_owned()))?;
+        let epoch = epoch.and_then(first).filter(|epoch| !epoch.value().is_empty());
+        let epoch = epoch.ok_or_else(|| Fault::Unavailable("no authority has begun it".to_owned()))?;
+        let at = answer.header().map_or(0, etcd_client::ResponseHeader::revision);
+        if self.epoch.get().is_none() {
+            self.epoch_stood_at.store(at, Ordering::Release);
+        }
         self.check_epoch(&Epoch(String::from_utf8_lossy(epoch.value()).into_owned()))?;
         let head = head.and_then(first);
         let standing = Standing {
             head: Seq(head.as_ref().map_or(0, |head| head.version().unsigned_abs())),
             head_revision: head.as_ref().map_or(0, KeyValue::mod_revision),
-            at: answer.header().map_or(0, etcd_client::ResponseHeader::revision),
+            at,
         };
         self.tell(standing.head);
         Ok(standing)

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::path::Path;
+use std::sync::atomic::AtomicI64;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -100,6 +101,7 @@ impl EtcdStore {
             boot_id: Uuid::new_v4().to_string(),
             about,
             epoch: OnceLock::new(),
+            epoch_stood_at: AtomicI64::new(0),
             told: watch::Sender::new(Seq(0)),
             trouble: Mutex::new(None),
             lost: watch::Sender::new(None),

@@ -186,6 +186,27 @@ async fn another_epoch_is_another_store() {
 }
 
 #[tokio::test]
+async fn who_begins_with_the_epoch_of_a_restored_store_takes_the_ones_before_for_history() {
+    let fleet = Fleet::new();
+    let before = fleet.authority("before").await;
+    write(&before, 0..2).await;
+    before.close();
+    etcdctl(&fleet, &["put", &format!("{}acc/v1/epoch", fleet.root()), "another"]);
+    etcdctl(&fleet, &["del", "--prefix", &format!("{}fleet/v1/", fleet.root())]);
+
+    let after = fleet.authority("after").await;
+    assert_eq!(after.epoch().0, "another");
+    write(&after, 2..4).await;
+    assert_eq!(snapshot_or_error(&after).await.unwrap(), Seq(4));
+    let sidecar = fleet.sidecar("sidecar").await;
+    sidecar.renew(id("sidecar"), Seq(0)).await.unwrap();
+    let mut feed = sidecar.changes(Seq(0)).unwrap();
+    for seq in 1..=4 {
+        assert_eq!(feed.next().await.unwrap().seq, Seq(seq));
+    }
+}
+
+#[tokio::test]
 async fn a_deleted_object_is_damage() {
     let fleet = Fleet::new();
     let authority = fleet.authority("a").await;
