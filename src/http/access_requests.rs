@@ -10,7 +10,7 @@ use super::problem::Problem;
 use super::router::{Path, Query, answered, id, page_view, rendered, reply};
 use super::views::{AccessRequestView, PageView};
 use super::{Entrance, body, page, precise};
-use crate::model::{AccessRequestId, Event, Outcome, SupportRequestId, TenantId, Timestamp};
+use crate::model::{AccessRequest, AccessRequestId, Outcome, SupportRequestId, TenantId, Timestamp};
 use crate::workflow::{NewRequest, Rendered};
 
 const LIST: &str = "access_requests";
@@ -54,18 +54,7 @@ pub(super) async fn create(State(entrance): State<Entrance>, request: Request) -
     };
     let once = precise::once(&parts.headers, &caller, &parts.method, parts.uri.path(), &bytes)?;
     let now = entrance.edge.clock.now();
-    let render = |outcome: &Outcome| {
-        let created = outcome.events.iter().find_map(|event| match event {
-            Event::AccessRequestCreated(id) => Some(id),
-            Event::SupportRequestOpened
-            | Event::SupportRequestUpdated
-            | Event::Assigned
-            | Event::SupportRequestClosed
-            | Event::SupportRequestReopened
-            | Event::ConsentChanged { .. } => None,
-        });
-        show(201, created, outcome, now)
-    };
+    let render = |outcome: &Outcome| show(201, outcome.created(), now);
     answered(entrance.edge.workflow.create_access_request(&caller, &new, once.as_ref(), &render).await)
 }
 
@@ -117,12 +106,11 @@ pub(super) async fn cancel(
     let access_request = id("id", &access_request, AccessRequestId::new)?;
     let once = precise::once(&parts.headers, &caller, &parts.method, parts.uri.path(), &[])?;
     let now = entrance.edge.clock.now();
-    let render = |outcome: &Outcome| show(200, Some(&access_request), outcome, now);
+    let render = |outcome: &Outcome| show(200, outcome.case.access_request(&access_request), now);
     answered(entrance.edge.workflow.cancel_access_request(&caller, &access_request, once.as_ref(), &render).await)
 }
 
-fn show(status: u16, id: Option<&AccessRequestId>, outcome: &Outcome, now: Timestamp) -> Rendered {
-    let request = id.and_then(|id| outcome.case.access_request(id));
+fn show(status: u16, request: Option<&AccessRequest>, now: Timestamp) -> Rendered {
     let location = request.filter(|_| status == 201).map(|request| format!("/v1/access-requests/{}", request.id));
     let view = request.map(|request| AccessRequestView::of(request, now));
     rendered(status, None, location.as_deref(), &view)

@@ -13,7 +13,7 @@ pub(super) use self::view::TaskView;
 use super::problem::Problem;
 use super::router::{Path, answered, rendered, reply, respond};
 use super::{Entrance, body, precise};
-use crate::model::{AccessRequestId, Event, Outcome, Refusal, SupportRequestId, TenantId};
+use crate::model::{AccessRequestId, Outcome, Refusal, SupportRequestId, TenantId};
 use crate::reference::References;
 use crate::signing::jwks;
 use crate::workflow::{NewRequest, Rendered, WorkflowError};
@@ -37,18 +37,9 @@ pub(super) async fn submit(State(entrance): State<Entrance>, request: Request) -
     };
     let once = precise::once(&parts.headers, &caller, &parts.method, parts.uri.path(), &bytes)?;
     let render = |outcome: &Outcome| {
-        let created = outcome.events.iter().find_map(|event| match event {
-            Event::AccessRequestCreated(id) => Some(id),
-            Event::SupportRequestOpened
-            | Event::SupportRequestUpdated
-            | Event::Assigned
-            | Event::SupportRequestClosed
-            | Event::SupportRequestReopened
-            | Event::ConsentChanged { .. } => None,
-        });
-        let location = created.map(|id| references.task(id.as_str()));
-        let view = created.and_then(|id| outcome.case.access_request(id));
-        let view = view.and_then(|request| TaskView::of(request, references, now));
+        let created = outcome.created();
+        let location = created.map(|request| references.task(request.id.as_str()));
+        let view = created.and_then(|request| TaskView::of(request, references, now));
         // What was asked for is there, and waits for others.
         rendered(202, None, location.as_deref(), &view)
     };

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    AccessRequest, AccessRequestId, Actor, Case, ConsentChange, ConsentId, Event, Part, SupportRequestId, TenantId,
-    Timestamp,
+    AccessRequest, AccessRequestId, Actor, Case, ConsentChange, ConsentId, Event, Outcome, Part, SupportRequestId,
+    TenantId, Timestamp,
 };
 
 /// The category under which every activity is filed (R21).
@@ -89,9 +89,10 @@ pub struct Activity {
     pub consent: ConsentId,
 }
 
-/// What the tenants' audit logs have to say about these events (R21), in their order.
+/// What the tenants' audit logs have to say about what happened (R21), in its order.
 #[must_use]
-pub fn activities(case: &Case, events: &[Event], by: &Actor, at: Timestamp) -> Vec<Activity> {
+pub fn activities(outcome: &Outcome, by: &Actor, at: Timestamp) -> Vec<Activity> {
+    let Outcome { case, events } = outcome;
     let mut activities = Vec::new();
     for event in events {
         match event {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{AccessRequestId, Case, ConsentId, Event, Part, PersonId, SupportRequestId, TenantId, Timestamp};
+use super::{AccessRequestId, ConsentId, Outcome, Part, PersonId, SupportRequestId, TenantId, Timestamp};
 
 /// A pending request as one of its tenants is told of it: what its administrators see in their list (R18), as it was when
 /// the engineer asked.
@@ -30,28 +30,20 @@ pub struct Announcement {
     pub requested_by: PersonId,
 }
 
-/// What each tenant is to be told of these events (R23): of a new access request, each tenant of its own consent.
+/// What each tenant is to be told (R23): of a new access request, each tenant of its own consent.
 #[must_use]
-pub fn announcements(case: &Case, events: &[Event]) -> Vec<Announcement> {
-    let created = events.iter().filter_map(|event| match event {
-        Event::AccessRequestCreated(id) => case.access_request(id),
-        Event::SupportRequestOpened
-        | Event::SupportRequestUpdated
-        | Event::Assigned
-        | Event::SupportRequestClosed
-        | Event::SupportRequestReopened
-        | Event::ConsentChanged { .. } => None,
-    });
-    let announced = created.flat_map(|request| {
+pub fn announcements(outcome: &Outcome) -> Vec<Announcement> {
+    let support_request = &outcome.case.support_request;
+    let announced = outcome.created().into_iter().flat_map(|request| {
         request.consents().map(|consent| Announcement {
             tenant: consent.tenant.clone(),
             at: request.created_at,
             consent: consent.id.clone(),
             part: consent.part,
             access_request: request.id.clone(),
-            support_request: case.support_request.id.clone(),
-            number: case.support_request.number.clone(),
-            summary: case.support_request.summary.clone(),
+            support_request: support_request.id.clone(),
+            number: support_request.number.clone(),
+            summary: support_request.summary.clone(),
             reason: request.reason.clone(),
             requested_by: request.requested_by.clone(),
         })

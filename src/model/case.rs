@@ -39,6 +39,20 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// The access request that was created; a command creates one at most (R10).
+    #[must_use]
+    pub fn created(&self) -> Option<&AccessRequest> {
+        self.events.iter().find_map(|event| match event {
+            Event::AccessRequestCreated(id) => self.case.access_request(id),
+            Event::SupportRequestOpened
+            | Event::SupportRequestUpdated
+            | Event::Assigned
+            | Event::SupportRequestClosed
+            | Event::SupportRequestReopened
+            | Event::ConsentChanged { .. } => None,
+        })
+    }
+
     /// Whether somebody may read less after this than before, so that the answer must wait until nobody can be allowed
     /// by what was (G1).
     #[must_use]

@@ -171,7 +171,7 @@ proptest! {
     fn an_activity_belongs_to_the_tenant_of_its_consent(opened in new_case(), steps in steps()) {
         play(&opened, &steps, |taken| {
             let case = &taken.outcome.case;
-            for activity in activities(case, &taken.outcome.events, taken.by, taken.at) {
+            for activity in activities(taken.outcome, taken.by, taken.at) {
                 let (request, consent) = case.consent(&activity.consent).unwrap();
                 prop_assert_eq!(&activity.tenant, &consent.tenant);
                 prop_assert_eq!(&activity.access_request, &request.id);

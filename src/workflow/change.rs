@@ -7,7 +7,7 @@ use super::absent::at_one_time;
 use super::commands::{Wish, check_version};
 use super::error::WorkflowError;
 use crate::identity::{Caller, CallerKind};
-use crate::model::{Actor, Event, Outcome, Timestamp, activities, announcements, decide};
+use crate::model::{Actor, Outcome, Timestamp, activities, announcements, decide};
 use crate::store::{
     CaseRef, Commit, CommitError, Committed, Key, Object, Precondition, RememberedAnswer, Seq, Slot, StoredCase, Write,
 };
@@ -203,19 +203,16 @@ impl Workflow {
 
     /// A created access request takes the place of the one before it; of two created at once one gets it (R10).
     async fn take_slot(&self, outcome: &Outcome, commit: &mut Commit) -> Result<(), WorkflowError> {
-        for event in &outcome.events {
-            let Event::AccessRequestCreated(id) = event else { continue };
-            let Some(request) = outcome.case.access_request(id) else { continue };
-            let slot = self.store.slot(request.support_request.clone(), request.resource_tenant.clone()).await?;
-            let taken = Slot {
-                support_request: request.support_request.clone(),
-                resource_tenant: request.resource_tenant.clone(),
-                access_request: id.clone(),
-            };
-            let object = Object::Slot(taken);
-            commit.preconditions.push(Precondition { key: object.key(), revision: slot.map(|slot| slot.revision) });
-            commit.writes.push(Write(object));
-        }
+        let Some(request) = outcome.created() else { return Ok(()) };
+        let slot = self.store.slot(request.support_request.clone(), request.resource_tenant.clone()).await?;
+        let taken = Slot {
+            support_request: request.support_request.clone(),
+            resource_tenant: request.resource_tenant.clone(),
+            access_request: request.id.clone(),
+        };
+        let object = Object::Slot(taken);
+        commit.preconditions.push(Precondition { key: object.key(), revision: slot.map(|slot| slot.revision) });
+        commit.writes.push(Write(object));
         Ok(())
     }
 }
@@ -263,8 +260,8 @@ fn commit_of(stored: Option<&StoredCase>, outcome: &Outcome, actor: &Actor, at: 
             writes.push(Write(Object::AccessRequest(request.clone())));
         }
     }
-    let activities = activities(case, &outcome.events, actor, at);
-    let announcements = announcements(case, &outcome.events);
+    let activities = activities(outcome, actor, at);
+    let announcements = announcements(outcome);
     // Where nothing changes, the caller is told of somebody else's change, and that may take access away.
     let takes_away = outcome.events.is_empty() || outcome.takes_access_away();
     Commit { txn_id: txn_id(), at, preconditions, writes, activities, announcements, takes_away }

@@ -15,7 +15,7 @@ struct World {
 
 impl World {
     fn take(&mut self, outcome: Outcome, by: &crate::model::Actor, at: Timestamp) {
-        self.activities.extend(activities(&outcome.case, &outcome.events, by, at));
+        self.activities.extend(activities(&outcome, by, at));
         self.case = outcome.case;
     }
 

@@ -123,8 +123,8 @@ pub(in crate::store) async fn take(
             writes.push(Write(Object::Slot(slot_of(request))));
         }
     }
-    let activities = model::activities(&outcome.case, &outcome.events, by, at);
-    let announcements = model::announcements(&outcome.case, &outcome.events);
+    let activities = model::activities(&outcome, by, at);
+    let announcements = model::announcements(&outcome);
     let txn_id = txn_id.to_owned();
     Some(store.commit(Commit { txn_id, at, preconditions, writes, activities, announcements, takes_away: true }).await)
 }
