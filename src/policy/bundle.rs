@@ -71,9 +71,6 @@ impl fmt::Display for PolicyVersion {
     }
 }
 
-/// Stack for parsing and validating, in bytes. Only what is used of it takes memory.
-pub(super) const STACK_BYTES: usize = 128 * 1024 * 1024;
-
 static SERIAL: AtomicU64 = AtomicU64::new(1);
 
 /// A good bundle: parsed, validated in strict mode, and indexed. Holding one proves it.
@@ -98,16 +95,7 @@ impl Bundle {
     /// that is missing or taken, a missing `@rule` or `@reason`, a template, a schema without one of the actions that
     /// the service asks about, a role catalogue that is not one, a text that nests too deeply.
     pub fn load(source: &BundleSource) -> Result<Self, LoadError> {
-        nesting::check(source)?;
-        let broke_off = |_| LoadError::of("the bundle could not be checked".to_owned());
-        // In a thread of its own, because it needs more stack than others have for what is just not too deep.
-        std::thread::scope(|scope| {
-            let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
-            let checking = thread
-                .spawn_scoped(scope, || Self::checked(source))
-                .map_err(|error| LoadError::of(error.to_string()))?;
-            checking.join().map_err(broke_off)?
-        })
+        nesting::load(&source.policies, [&source.schema], || Self::checked(source))
     }
 
     fn checked(source: &BundleSource) -> Result<Self, LoadError> {

@@ -16,9 +16,9 @@ use std::sync::Arc;
 use cedar_policy::PolicySet;
 use cedar_policy_core::ast;
 
-use super::bundle::{PolicyInfo, PolicyVersion, STACK_BYTES};
+use super::bundle::{PolicyInfo, PolicyVersion};
 use super::named::{Annotations, parse_policies, validate};
-use super::nesting::too_deep;
+use super::nesting;
 use super::place::LoadError;
 use crate::signing::sha256_of_texts;
 
@@ -48,22 +48,7 @@ impl GuestModel {
     /// the schema does not have, an action that no request could ask for, a text that nests too deeply, and the service's
     /// own model.
     pub fn load(source: &GuestSource) -> Result<Self, LoadError> {
-        let policies = source.policies.iter().map(|file| (file, &b"([{"[..], &b")]}"[..]));
-        let schemas = source.schemas.iter().map(|file| (file, &b"([{<"[..], &b")]}>"[..]));
-        let deep: Vec<_> =
-            policies.chain(schemas).filter_map(|(file, opening, closing)| too_deep(file, opening, closing)).collect();
-        if !deep.is_empty() {
-            return Err(LoadError { problems: deep });
-        }
-        let broke_off = |_| LoadError::of("the model could not be checked".to_owned());
-        // In a thread of its own, because it needs more stack than others have for what is just not too deep.
-        std::thread::scope(|scope| {
-            let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
-            let checking = thread
-                .spawn_scoped(scope, || Self::checked(source))
-                .map_err(|error| LoadError::of(error.to_string()))?;
-            checking.join().map_err(broke_off)?
-        })
+        nesting::load(&source.policies, &source.schemas, || Self::checked(source))
     }
 
     fn checked(source: &GuestSource) -> Result<Self, LoadError> {

@@ -2,23 +2,40 @@
 //! stack that overflows ends the whole process, good bundle and all (G6).
 
 use super::place::{LoadError, Place, Problem};
-use super::source::{BundleSource, SourceFile};
+use super::source::SourceFile;
 
 /// How deep brackets may stand in one another. People write less than ten.
 const MAX_DEPTH: usize = 64;
 /// How many operators one policy may have: `a || b || c` nests, too, and so does `if a then if b then c`.
 const MAX_OPERATORS: usize = 1_000;
 
-/// Says of every text that nests too deeply where it does.
+/// Stack for parsing and validating, in bytes. Only what is used of it takes memory.
+const STACK_BYTES: usize = 128 * 1024 * 1024;
+
+/// Loads what is made of these texts, in a thread of its own: what is just not too deep needs more stack than others have.
 ///
 /// # Errors
-/// [`LoadError`] with one problem per text.
-pub(super) fn check(source: &BundleSource) -> Result<(), LoadError> {
-    let policies = source.policies.iter().map(|file| (file, &b"([{"[..], &b")]}"[..]));
+/// [`LoadError`] with one problem for each text that nests too deeply, of which nothing is parsed then; or what `load` says.
+pub(super) fn load<'a, T: Send>(
+    policies: &'a [SourceFile],
+    schemas: impl IntoIterator<Item = &'a SourceFile>,
+    load: impl FnOnce() -> Result<T, LoadError> + Send,
+) -> Result<T, LoadError> {
+    check(policies, schemas)?;
+    let broke_off = |_| LoadError::of("the policies could not be checked".to_owned());
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
+        let loading = thread.spawn_scoped(scope, load).map_err(|error| LoadError::of(error.to_string()))?;
+        loading.join().map_err(broke_off)?
+    })
+}
+
+fn check<'a>(policies: &'a [SourceFile], schemas: impl IntoIterator<Item = &'a SourceFile>) -> Result<(), LoadError> {
+    let policies = policies.iter().map(|file| (file, &b"([{"[..], &b")]}"[..]));
     // In a schema `<` is a bracket: `Set<Set<Long>>`.
-    let schema = [(&source.schema, &b"([{<"[..], &b")]}>"[..])];
+    let schemas = schemas.into_iter().map(|file| (file, &b"([{<"[..], &b")]}>"[..]));
     let problems: Vec<_> =
-        policies.chain(schema).filter_map(|(file, opening, closing)| too_deep(file, opening, closing)).collect();
+        policies.chain(schemas).filter_map(|(file, opening, closing)| too_deep(file, opening, closing)).collect();
     if problems.is_empty() { Ok(()) } else { Err(LoadError { problems }) }
 }
 
@@ -86,17 +103,18 @@ fn end_of_string(text: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::source::BundleSource;
     use super::*;
 
     fn refused(policy: &str) -> Option<String> {
-        let mut source = BundleSource::shipped();
-        source.policies = vec![SourceFile { name: "p".to_owned(), text: policy.to_owned() }];
-        check(&source).err().map(|error| error.to_string())
+        let policies = [SourceFile { name: "p".to_owned(), text: policy.to_owned() }];
+        load(&policies, [], || Ok(())).err().map(|error| error.to_string())
     }
 
     #[test]
     fn what_people_write_is_shallow() {
-        assert!(check(&BundleSource::shipped()).is_ok());
+        let shipped = BundleSource::shipped();
+        assert!(load(&shipped.policies, [&shipped.schema], || Ok(())).is_ok());
         let brackets = "(".repeat(1_000);
         for text in
             [format!("\"{brackets}\""), format!("\"\\\"{brackets}\""), format!("// {brackets}\n"), "()".repeat(1_000)]
