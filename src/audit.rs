@@ -47,7 +47,7 @@ pub(crate) use entry::{push_json, write_head};
 pub use error::LogError;
 pub use log::{DecisionLog, MAX_LINE_BYTES, Ticket};
 pub use mask::MaskKey;
-pub(crate) use mask::check_pointers;
+pub(crate) use mask::{check_pointers, holds_masked};
 pub use notary::TrailState;
 pub use record::{Position, ReadRecord};
 pub use settings::{DecisionLogSettings, LogMode};

@@ -24,6 +24,6 @@ pub use explanation::{Explained, ExplainedCondition, ExplainedPolicy, explain};
 pub use guest::{Guest, GuestDecided, GuestQuestion, GuestSearched, GuestSought};
 pub use question::{InvalidQuestion, ReadQuestion};
 pub use record::Recorded;
-pub use recorded::DecisionRecord;
+pub use recorded::{DecisionRecord, MaybeMasked};
 pub use search::{NotSearched, Searched, Sought};
 pub use shadow::{SHADOW_FORMAT, Shadow, ShadowAnswer, ShadowCounts, ShadowDifference, ShadowExample, ShadowReport};

@@ -12,6 +12,7 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::entry::push_json;
@@ -28,8 +29,9 @@ const MIN_KEY_BYTES: usize = 32;
 const ITEM: &str = "item";
 const RESOURCE: &str = "resource";
 
-/// What the log itself, its index, a tenant's own log (R22) and the answer to "by which policy?" are made of.
-const NEVER: [&str; 22] = [
+/// What the log itself, its index, a tenant's own log (R22) and the answer to "by which policy?" are made of. Of what
+/// questions are asked again by, the facts alone may be masked: then it is said that they are.
+const NEVER: [&str; 25] = [
     "type",
     "decision_id",
     "time",
@@ -39,6 +41,7 @@ const NEVER: [&str; 22] = [
     "evaluated_at",
     "subject",
     "subject_type",
+    "subject_vendor",
     "action",
     "resource",
     "resource_type",
@@ -51,10 +54,12 @@ const NEVER: [&str; 22] = [
     "policies",
     "policy_version",
     "facts_revision",
+    "revision",
+    "at",
     "access_request",
 ];
 /// The same, of members that hold lists.
-const NEVER_LISTS: [&str; 2] = ["consents", "receipts"];
+const NEVER_LISTS: [&str; 4] = ["consents", "receipts", "subject_roles", "subject_app_roles"];
 
 /// Which members are masked: a tree of the names in the pointers.
 #[derive(Debug, Default)]
@@ -113,6 +118,21 @@ impl MaskKey {
         let tag = hmac::sign(&self.0, json.as_bytes());
         format!("{MASKED}{}", const_hex::encode(tag.as_ref().get(..DIGEST_BYTES).unwrap_or_default()))
     }
+}
+
+/// Whether this value of a record was masked, or one within it was.
+pub(crate) fn holds_masked(value: &Value) -> bool {
+    match value {
+        Value::String(text) => is_digest(text),
+        Value::Array(list) => list.iter().any(holds_masked),
+        Value::Object(members) => members.values().any(holds_masked),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+fn is_digest(text: &str) -> bool {
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    text.strip_prefix(MASKED).is_some_and(|hex| hex.len() == 2 * DIGEST_BYTES && hex.bytes().all(is_digit))
 }
 
 /// Checks the pointers (RFC 6901), and says what is wrong with one that names no member which may be masked.

@@ -18,6 +18,7 @@ use anyhow::Context as _;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use crate::cli::paint::BAD;
 use crate::trail::open_lines;
 
 /// Questions of a security reviewer, asked of the decision log.
@@ -89,6 +90,13 @@ fn scope(scope: crate::model::Scope) -> String {
     let until =
         scope.until.map_or_else(|| "until the support request closes".to_owned(), |until| format!("until {until}"));
     format!("{}, {until}", categories.join(", "))
+}
+
+/// That some of the log's facts cannot be read.
+fn tell_masked(lines: u64) {
+    if lines > 0 {
+        println!("{BAD}the facts of {lines} lines are masked: what they tell of consents is not known{BAD:#}");
+    }
 }
 
 /// "1 read", "2 reads".

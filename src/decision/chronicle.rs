@@ -9,7 +9,7 @@ use crate::replica::LiveCase;
 
 /// A support request's facts since a commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FactsLine {
+pub struct FactsLine<F = CaseFacts> {
     /// When the line was written, RFC 3339.
     pub time: String,
     /// When the commit was decided, RFC 3339; unknown when the line was written at a later start.
@@ -20,7 +20,7 @@ pub struct FactsLine {
     /// The support request.
     pub support_request: SupportRequestId,
     /// Its facts.
-    pub facts: CaseFacts,
+    pub facts: F,
 }
 
 /// A bundle that came into force.

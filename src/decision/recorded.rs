@@ -1,11 +1,33 @@
 //! Records of decisions as they are read back: what was asked, what was answered, and the facts it rests on.
 
-use serde::Deserialize;
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::question::{InvalidQuestion, ReadQuestion};
+use crate::audit::holds_masked;
 use crate::model::{CaseFacts, Timestamp};
 use crate::policy::{Bundle, Circumstances, Principal, Question, ReadFacts, Resource};
+
+/// Something that a line tells, unless a part of it was masked when it was written: a digest stands there then, and nothing
+/// may be made of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MaybeMasked<T> {
+    /// As it was.
+    Plain(T),
+    /// Masked, at least in part.
+    Masked,
+}
+
+impl<'de, T: DeserializeOwned> Deserialize<'de> for MaybeMasked<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        if holds_masked(&value) {
+            return Ok(Self::Masked);
+        }
+        serde_json::from_value(value).map(Self::Plain).map_err(D::Error::custom)
+    }
+}
 
 /// A line of the decision log, as far as a decision can be asked again by it. A member that a line lacks is empty here.
 #[derive(Debug, Clone, Deserialize)]
@@ -69,7 +91,7 @@ pub struct DecisionRecord {
     pub policy_version: String,
     /// The facts it was asked about.
     #[serde(default)]
-    pub facts: Option<Value>,
+    pub facts: Option<MaybeMasked<Value>>,
 }
 
 impl DecisionRecord {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use toml::Table;
 
 use super::suite::{AskContext, Expected, Wanted};
-use crate::decision::DecisionRecord;
+use crate::decision::{DecisionRecord, MaybeMasked};
 use crate::model::{CaseFacts, ConsentFacts, LISTED_AFTER_END_MS, Timestamp};
 
 /// A decision of the log.
@@ -41,7 +41,7 @@ pub struct Log<R> {
     lines: std::io::Lines<R>,
     number: usize,
     /// The facts of evaluated decisions: a remembered answer's record names the evaluation it came from.
-    evaluations: HashMap<String, Option<Value>>,
+    evaluations: HashMap<String, Option<MaybeMasked<Value>>>,
 }
 
 impl<R: BufRead> Log<R> {
@@ -62,7 +62,11 @@ impl<R: BufRead> Log<R> {
             self.evaluations.insert(evaluation.clone(), line.facts.clone());
         }
         let time = line.time.parse::<Timestamp>().map_err(|error| error.to_string());
-        let question = facts.and_then(|facts| wanted(&line, facts.as_ref(), time.clone()?));
+        let question = facts.and_then(|facts| match facts {
+            None => wanted(&line, None, time.clone()?),
+            Some(MaybeMasked::Plain(facts)) => wanted(&line, Some(&facts), time.clone()?),
+            Some(MaybeMasked::Masked) => Err("its facts are masked".to_owned()),
+        });
         let under = line.support_request.as_ref().map(|id| format!(" under {id}")).unwrap_or_default();
         RecordedDecision {
             told: format!(

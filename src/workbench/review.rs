@@ -13,8 +13,8 @@ use std::io::{self, BufRead};
 
 use serde::{Deserialize, Serialize};
 
-use crate::decision::{FactsLine, PoliciesLine};
-use crate::model::Timestamp;
+use crate::decision::{FactsLine, MaybeMasked, PoliciesLine};
+use crate::model::{CaseFacts, Timestamp};
 
 pub use could_read::{CouldRead, Moment, Reader, could_read};
 pub use reads::{Approval, ConsentBehind, Read, ReadFilter, Reads, reads};
@@ -54,7 +54,7 @@ impl Decision {
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Line {
     Decision(Decision),
-    Facts(FactsLine),
+    Facts(FactsLine<MaybeMasked<CaseFacts>>),
     Policies(PoliciesLine),
     /// What the log says of itself.
     #[serde(other)]
@@ -75,7 +75,7 @@ fn each_line(log: impl BufRead, mut visit: impl FnMut(Line)) -> io::Result<()> {
 }
 
 /// When the facts of a line came to be: the commit's time, or the line's where that is not known.
-fn since(line: &FactsLine) -> Option<Timestamp> {
+fn since<F>(line: &FactsLine<F>) -> Option<Timestamp> {
     line.at.as_ref().unwrap_or(&line.time).parse().ok()
 }
 

@@ -11,7 +11,7 @@ use super::Workflow;
 use super::absent::at_one_time;
 use super::error::WorkflowError;
 use crate::audit::{DecisionId, DecisionLog, LogError};
-use crate::decision::{DecisionRecord, Explained, ReadQuestion, Reason, explain, reason_of};
+use crate::decision::{DecisionRecord, Explained, MaybeMasked, ReadQuestion, Reason, explain, reason_of};
 use crate::identity::Caller;
 use crate::model::{AccessFacts, CaseFacts, SupportRequestId, TenantId, Timestamp};
 use crate::policy::{Bundle, Circumstances, EndpointName, Resource, Verdict, WorkflowAction};
@@ -194,9 +194,12 @@ fn find(
         (true, Some(Err(_)) | None) => None,
         (false, _) => Some(record.clone()),
     };
-    let facts = match evaluated.map(|evaluated| evaluated.facts.map(serde_json::from_value).transpose()) {
-        Some(Ok(facts)) => RecordedFacts::Kept(facts),
-        Some(Err(_)) | None => RecordedFacts::Lost,
+    let facts = match evaluated.map(|evaluated| evaluated.facts) {
+        Some(None) => RecordedFacts::Kept(None),
+        Some(Some(MaybeMasked::Plain(facts))) => {
+            serde_json::from_value(facts).map_or(RecordedFacts::Lost, |facts| RecordedFacts::Kept(Some(facts)))
+        }
+        Some(Some(MaybeMasked::Masked)) | None => RecordedFacts::Lost,
     };
     Ok(Some(Found { record, facts }))
 }

@@ -11,7 +11,8 @@ use crate::cli::policy::load;
 use crate::model::{Category, TenantId, Timestamp};
 use crate::workbench::review::{Moment, Reader, could_read};
 
-/// Asks the policies anew on the facts of that time. Ends with 1 when the bundle is not the one that was in force then.
+/// Asks the policies anew on the facts of that time. Ends with 1 when the bundle is not the one that was in force
+/// then, or when facts are masked.
 #[derive(Debug, Args)]
 pub(super) struct CouldReadArgs {
     #[command(flatten)]
@@ -40,8 +41,9 @@ impl CouldReadArgs {
         let moment = Moment { tenant, category, at };
         let found = asked.answer(|log| could_read(&bundle, log, &moment))?;
         let is_then = found.in_force.as_ref() == Some(&found.policy_version);
+        let is_good = is_then && found.masked.is_empty();
         if asked.printed(&found)? {
-            return Ok(is_then);
+            return Ok(is_good);
         }
         for reader in &found.could {
             tell("could read", reader);
@@ -56,7 +58,10 @@ impl CouldReadArgs {
             let then = found.in_force.as_deref().unwrap_or("unknown to the log");
             println!("{BAD}asked of bundle {}; in force then: {then}{BAD:#}", found.policy_version);
         }
-        Ok(is_then)
+        if !found.masked.is_empty() {
+            println!("{BAD}not known, because facts are masked: {}{BAD:#}", found.masked.join(", "));
+        }
+        Ok(is_good)
     }
 }
 

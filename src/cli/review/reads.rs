@@ -3,7 +3,7 @@
 use anstream::println;
 use clap::Args;
 
-use super::{Asked, counted, scope};
+use super::{Asked, counted, scope, tell_masked};
 use crate::cli::paint::{GOOD, QUIET};
 use crate::model::Timestamp;
 use crate::workbench::review::{ReadFilter, reads};
@@ -54,6 +54,7 @@ impl ReadsArgs {
                 );
             }
         }
+        tell_masked(found.masked_facts);
         let (reads, consents) = (counted(found.reads.len(), "read"), counted(found.consents.len(), "consent"));
         println!("{GOOD}{reads} under {consents}{GOOD:#}");
         Ok(true)

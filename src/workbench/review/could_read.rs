@@ -6,7 +6,7 @@ use std::io::{self, BufRead};
 use serde::Serialize;
 
 use super::{Line, each_line, since};
-use crate::decision::{PolicyRef, ReadQuestion, Reason, policies_of, reason_of};
+use crate::decision::{MaybeMasked, PolicyRef, ReadQuestion, Reason, policies_of, reason_of};
 use crate::model::{AccessFacts, CaseFacts, Category, PersonId, SupportRequestId, TenantId, Timestamp};
 use crate::policy::Bundle;
 
@@ -49,6 +49,8 @@ pub struct CouldRead {
     pub support_requests: usize,
     /// Those who could have read.
     pub could: Vec<Reader>,
+    /// The support requests whose facts are masked: who could have read under them is not known.
+    pub masked: Vec<String>,
     /// The engineers a support request was assigned to who could not have read under it.
     pub could_not: Vec<Reader>,
 }
@@ -59,15 +61,22 @@ pub struct CouldRead {
 /// # Errors
 /// When the log cannot be read to its end.
 pub fn could_read(bundle: &Bundle, log: impl BufRead, moment: &Moment) -> io::Result<CouldRead> {
-    let mut cases: BTreeMap<SupportRequestId, (u64, CaseFacts)> = BTreeMap::new();
+    let mut cases: BTreeMap<SupportRequestId, (u64, MaybeMasked<CaseFacts>)> = BTreeMap::new();
     let mut engineers: BTreeSet<PersonId> = BTreeSet::new();
     let mut in_force = None;
     each_line(log, |line| match line {
         Line::Facts(line) if since(&line).is_some_and(|since| since <= moment.at) => {
-            engineers.extend(line.facts.assignee.clone());
+            let concerned = match &line.facts {
+                MaybeMasked::Plain(facts) => {
+                    engineers.extend(facts.assignee.clone());
+                    concerns(facts, &moment.tenant)
+                }
+                // It may concern the tenant, and what was so before is over.
+                MaybeMasked::Masked => true,
+            };
             // A line that was written at a later start may stand behind a newer one.
             let newest = cases.get(&line.support_request).is_none_or(|(revision, _)| *revision <= line.revision);
-            if newest && concerns(&line.facts, &moment.tenant) {
+            if newest && concerned {
                 cases.insert(line.support_request, (line.revision, line.facts));
             } else if newest {
                 cases.remove(&line.support_request);
@@ -81,12 +90,18 @@ pub fn could_read(bundle: &Bundle, log: impl BufRead, moment: &Moment) -> io::Re
     let mut found = CouldRead {
         policy_version: bundle.version().to_string(),
         in_force,
-        support_requests: cases.len(),
+        support_requests: 0,
         could: Vec::new(),
+        masked: Vec::new(),
         could_not: Vec::new(),
     };
     let resource = format!("{}/{}", moment.tenant, moment.category.as_str());
     for (id, (revision, facts)) in &cases {
+        let MaybeMasked::Plain(facts) = facts else {
+            found.masked.push(id.to_string());
+            continue;
+        };
+        found.support_requests += 1;
         for engineer in &engineers {
             let is_assigned = facts.assignee.as_ref() == Some(engineer);
             let Some((allowed, reader)) = ask(bundle, moment.at, &resource, (id, *revision, facts), engineer) else {

@@ -6,6 +6,7 @@ use std::io::{self, BufRead};
 use serde::Serialize;
 
 use super::{Decision, Line, each_line};
+use crate::decision::MaybeMasked;
 use crate::model::{AccessFacts, ConsentFacts, ConsentStatus, Scope, Timestamp};
 
 /// Which reads are asked about. All that is given must hold.
@@ -92,6 +93,8 @@ pub struct Reads {
     pub reads: Vec<Read>,
     /// By id.
     pub consents: Vec<ConsentBehind>,
+    /// How many lines tell of facts that are masked: what they say of consents is not known.
+    pub masked_facts: u64,
 }
 
 /// The allowed reads of a log.
@@ -111,7 +114,11 @@ pub fn reads(log: impl BufRead, filter: &ReadFilter) -> io::Result<Reads> {
             approvals.entry(decision.resource).or_default().push(approval);
         }
         Line::Facts(line) => {
-            let consents = line.facts.access_requests.iter().flat_map(AccessFacts::consents);
+            let MaybeMasked::Plain(facts) = line.facts else {
+                found.masked_facts += 1;
+                return;
+            };
+            let consents = facts.access_requests.iter().flat_map(AccessFacts::consents);
             scopes.extend(consents.filter(|consent| is_approved(consent)).map(|one| (one.id.to_string(), one.scope)));
         }
         Line::Decision(_) | Line::Policies(_) | Line::Other => {}

@@ -7,8 +7,8 @@ use serde::Serialize;
 
 use super::reads::is_approved;
 use super::{Line, each_line};
-use crate::decision::FactsLine;
-use crate::model::{ConsentStatus, Scope};
+use crate::decision::{FactsLine, MaybeMasked};
+use crate::model::{CaseFacts, ConsentStatus, Scope, SupportRequestId};
 
 /// A consent that was approved and that no allowed read names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -36,6 +36,8 @@ pub struct Unused {
     pub approved: u64,
     /// Those that were never used, by id.
     pub unused: Vec<UnusedConsent>,
+    /// How many lines tell of facts that are masked: approvals that they alone tell of are not among these.
+    pub masked_facts: u64,
 }
 
 /// The consents of a log that were approved and never used.
@@ -45,18 +47,27 @@ pub struct Unused {
 pub fn unused(log: impl BufRead) -> io::Result<Unused> {
     let mut approved: BTreeMap<String, UnusedConsent> = BTreeMap::new();
     let mut used: HashSet<String> = HashSet::new();
+    let mut masked_facts = 0;
     each_line(log, |line| match line {
-        Line::Facts(line) => take(&mut approved, &line),
+        Line::Facts(FactsLine { time, at, support_request, facts: MaybeMasked::Plain(facts), .. }) => {
+            take(&mut approved, &support_request, at.as_ref().unwrap_or(&time), &facts);
+        }
+        Line::Facts(FactsLine { facts: MaybeMasked::Masked, .. }) => masked_facts += 1,
         Line::Decision(decision) if decision.is_allowed_read() => used.extend(decision.consents),
         Line::Decision(_) | Line::Policies(_) | Line::Other => {}
     })?;
     let count = approved.len() as u64;
     let unused = approved.into_values().filter(|consent| !used.contains(&consent.id)).collect();
-    Ok(Unused { approved: count, unused })
+    Ok(Unused { approved: count, unused, masked_facts })
 }
 
-fn take(approved: &mut BTreeMap<String, UnusedConsent>, line: &FactsLine) {
-    for request in &line.facts.access_requests {
+fn take(
+    approved: &mut BTreeMap<String, UnusedConsent>,
+    support_request: &SupportRequestId,
+    at: &str,
+    facts: &CaseFacts,
+) {
+    for request in &facts.access_requests {
         for consent in request.consents() {
             match approved.get_mut(consent.id.as_str()) {
                 Some(known) => (known.status, known.scope) = (consent.status, consent.scope),
@@ -64,10 +75,10 @@ fn take(approved: &mut BTreeMap<String, UnusedConsent>, line: &FactsLine) {
                     let id = consent.id.to_string();
                     let consent = UnusedConsent {
                         id: id.clone(),
-                        support_request: line.support_request.to_string(),
+                        support_request: support_request.to_string(),
                         resource_tenant: request.resource_tenant.to_string(),
                         access_request: request.id.to_string(),
-                        approved: line.at.as_ref().unwrap_or(&line.time).clone(),
+                        approved: at.to_owned(),
                         status: consent.status,
                         scope: consent.scope,
                     };

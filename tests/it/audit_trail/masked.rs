@@ -90,12 +90,57 @@ async fn a_log_with_masked_items_can_be_replayed() {
     assert_eq!((&told["same"], &told["unasked"]), (&told["decisions"], &json!({})), "{told:#}");
 }
 
+#[tokio::test]
+async fn what_rests_on_masked_facts_is_not_compared_and_that_is_said() {
+    let (_folder, key) = key(MASK_KEY);
+    // The last two are digests that could pass for an id.
+    for mask in ["/facts/assignee", "/facts/open", "/facts/tenant", "/facts/access_requests/0/resource_tenant"] {
+        let settings = format!("decision_log.mask = [\"{mask}\"]\ndecision_log.mask_key = \"{key}\"");
+        let mut house = House::start_with(&settings).await;
+        house.grant().await;
+        house.allows("vendor/ada", "fabrikam/signInLogs", "SR-1").await;
+        house.allows("vendor/ada", "fabrikam/signInLogs", "SR-1").await;
+        house.stop().await;
+        let folder = house.folder.path();
+        let ask = |arguments: &[&str]| -> (bool, Value) {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_consentry"));
+            let ended = command.args(arguments).args(["--log", "decisions", "--json"]).current_dir(folder).output();
+            let ended = ended.unwrap();
+            let told =
+                serde_json::from_slice(&ended.stdout).unwrap_or_else(|error| panic!("{mask}: {error}: {ended:?}"));
+            (ended.status.success(), told)
+        };
+        let why = "its facts are masked";
+        let (good, replay) = ask(&["policy", "replay"]);
+        assert!(good && replay["differences"] == json!([]), "{mask}: {replay:#}");
+        // One was evaluated, the other one remembered.
+        assert!(replay["unasked"][why].as_u64() >= Some(2), "{mask}: {replay:#}");
+        let count = |member: &str| replay[member].as_u64().unwrap();
+        assert_eq!(count("same") + replay["unasked"][why].as_u64().unwrap(), count("decisions"), "{mask}: {replay:#}");
+        let (good, again) = ask(&["review", "reassess"]);
+        assert!(good && again["would_be_denied"] == json!([]) && again["unasked"][why] == 2, "{mask}: {again:#}");
+
+        let could = ["review", "could-read", "--tenant", "fabrikam", "--category", "signInLogs", "--at"];
+        let (good, could) = ask(&[&could[..], &["2026-11-22T10:30:00Z"]].concat());
+        assert!(!good && could["could"] == json!([]) && could["could_not"] == json!([]), "{mask}: {could:#}");
+        assert_eq!((&could["masked"], &could["support_requests"]), (&json!(["SR-1"]), &json!(0)), "{mask}");
+        let (good, unused) = ask(&["review", "unused"]);
+        assert!(!good && unused["masked_facts"].as_u64() > Some(0), "{mask}: {unused:#}");
+        // The reads themselves rest on no facts.
+        let (good, reads) = ask(&["review", "reads"]);
+        assert!(good && reads["reads"].as_array().map(Vec::len) == Some(2), "{mask}: {reads:#}");
+        assert!(reads["masked_facts"].as_u64() > Some(0), "{mask}: {reads:#}");
+    }
+}
+
 #[test]
 fn what_cannot_be_masked_is_refused_at_the_start() {
     let (_folder, short) = key("c2hvcnQ=");
     let (_other, good) = key(MASK_KEY);
     for (mask, key, says) in [
         ("/subject", good.as_str(), "decision_log.mask"),
+        ("/subject_roles/0", good.as_str(), "the tenant's own one, needs it"),
+        ("/revision", good.as_str(), "the tenant's own one, needs it"),
         ("/consents/0", good.as_str(), "the tenant's own one, needs it"),
         ("/resource", good.as_str(), "`/item` masks the item there too"),
         ("item", good.as_str(), "`item` is not a JSON pointer"),
