@@ -3,7 +3,7 @@
 //! What stands before the newest head's segment is not read: `consentry audit verify` does that.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read as _};
+use std::io::{self, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use super::binder::Resumed;
@@ -95,12 +95,22 @@ fn newest(files: &Folder, keys: &TrustedKeys) -> io::Result<Result<Newest, Strin
         let (mut last, mut good_len): (Option<SignedHead>, u64) = (None, 0);
         for read in read_heads(BufReader::new(file)) {
             match read? {
+                // A name that was torn and what follows it can make a name, too.
+                (at, Ok(head)) if last.as_ref().is_some_and(|last| last.head().origin != head.head().origin) => {
+                    let origin = &head.head().origin;
+                    return Ok(Err(format!(
+                        "`{}`: the head at byte {at} is of another log, `{origin}`",
+                        path.display()
+                    )));
+                }
                 (at, Ok(head)) => {
                     good_len = at + head.note().len() as u64 + 1;
                     last = Some(head);
                 }
                 // A crash came while it was written. It said nothing that another one will not say.
-                (at, Err(HeadProblem::Malformed(_))) if place <= 1 && len - at <= TORN_HEAD_BYTES => {
+                (at, Err(HeadProblem::Malformed(_)))
+                    if place <= 1 && len - at <= TORN_HEAD_BYTES && !head_follows(&path, at, keys)? =>
+                {
                     newest.torn = Some((path.clone(), at)).filter(|_| place == 1);
                 }
                 (at, Err(problem)) => return Ok(Err(format!("`{}`: the head at byte {at} {problem}", path.display()))),
@@ -119,6 +129,23 @@ fn newest(files: &Folder, keys: &TrustedKeys) -> io::Result<Result<Newest, Strin
         }
     }
     Ok(Ok(newest))
+}
+
+/// Whether a good head stands somewhere behind this place: a crash tears what was written last, and nothing before it.
+fn head_follows(path: &Path, at: u64, keys: &TrustedKeys) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(at))?;
+    let mut rest = Vec::new();
+    file.take(TORN_HEAD_BYTES).read_to_end(&mut rest)?;
+    // What was put in its place need not end where a line does.
+    for from in 1..rest.len() {
+        if let Some(Ok((_, Ok(head)))) = read_heads(rest.get(from..).unwrap_or_default()).next()
+            && head.signed_by(keys).is_ok()
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The tree before a segment, as it is kept beside it; where that is gone, as it is kept beside the one before.

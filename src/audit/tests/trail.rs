@@ -255,6 +255,43 @@ async fn hashes_that_are_lost_or_damaged_are_made_anew_from_good_lines() {
 }
 
 #[tokio::test]
+async fn a_head_that_is_torn_before_others_is_no_crash_and_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let often =
+        DecisionLogSettings { head_interval_ms: 1, sync_interval_ms: 1, ..settings(folder.path(), LogMode::Written) };
+    let log = DecisionLog::open(&often, clock()).unwrap();
+    for number in 0..4 {
+        read_by(&log, number..number + 1).await;
+        until(|| log.trail().signed_size >= number as u64 + 2).await;
+    }
+    log.close().unwrap();
+    let path = heads_path(&often.path, 0);
+    let whole = std::fs::read(&path).unwrap();
+    let starts: Vec<usize> =
+        crate::trail::read_heads(&whole[..]).map(|head| usize::try_from(head.unwrap().0).unwrap()).collect();
+    let (torn, next, last) = (starts[1], starts[2], *starts.last().unwrap());
+    for (what, damaged) in [
+        ("cut short", [&whole[..torn + 60], &whole[next..]].concat()),
+        ("cut within its first line", [&whole[..torn + 5], &whole[next..]].concat()),
+        ("its last byte gone", [&whole[..next - 1], &whole[next..]].concat()),
+        ("never on the disk", [&whole[..torn], &vec![0; next - torn][..], &whole[next..]].concat()),
+        ("with another torn one at the end", [&whole[..torn + 40], &whole[next..], &whole[..40]].concat()),
+    ] {
+        std::fs::write(&path, &damaged).unwrap();
+        let refused = DecisionLog::open(&often, clock()).map(|_| what).unwrap_err();
+        let told = format!("the head at byte {torn}");
+        assert!(refused.code() == "log_altered" && refused.to_string().contains(&told), "{what}: {refused}");
+        assert_eq!(std::fs::read(&path).unwrap(), damaged, "{what}: it was touched");
+    }
+    // What nothing follows is what a crash leaves.
+    for end in [last + 1, last + 40, whole.len() - 1] {
+        std::fs::write(&path, &whole[..end]).unwrap();
+        DecisionLog::open(&often, clock()).unwrap().close().unwrap();
+        assert_eq!(verified(&often).findings, []);
+    }
+}
+
+#[tokio::test]
 async fn heads_of_a_key_that_was_in_use_before_count_when_it_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let first = settings(folder.path(), LogMode::Written);
