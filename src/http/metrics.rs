@@ -142,7 +142,9 @@ fn encode_webhooks(encoder: &mut DescriptorEncoder<'_>, edge: &Edge) -> fmt::Res
         &outcomes,
     )?;
     let waiting = endpoints.iter().map(|endpoint| i64::try_from(endpoint.waiting).unwrap_or(i64::MAX)).sum();
-    gauges(encoder, "webhook_waiting", "Letters that wait or are under way", "", &[("", waiting)])
+    gauges(encoder, "webhook_waiting", "Letters that wait or are under way", "", &[("", waiting)])?;
+    let gone = endpoints.iter().map(|endpoint| i64::from(endpoint.gone)).sum();
+    gauges(encoder, "webhook_gone", "Endpoints that have said that they are no more", "", &[("", gone)])
 }
 
 fn encode_trail(encoder: &mut DescriptorEncoder<'_>, trail: &crate::audit::TrailState) -> fmt::Result {

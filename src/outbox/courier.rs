@@ -45,6 +45,8 @@ pub(super) struct Courier {
     kept_at: Option<Instant>,
     /// Whether anything has become of a letter since.
     changed: bool,
+    /// The endpoint has said that it is no more.
+    gone: bool,
     /// Whether the place among the reads is known to be the right one.
     is_found: bool,
     next_look: Instant,
@@ -72,6 +74,7 @@ impl Courier {
             kept: None,
             kept_at: None,
             changed: false,
+            gone: false,
             is_found: false,
             next_look: Instant::now(),
             under_way: JoinSet::new(),
@@ -91,7 +94,11 @@ impl Courier {
                 self.look().await;
                 self.next_look = Instant::now() + self.look_every;
             }
-            self.send_what_is_due();
+            if self.gone {
+                self.give_up();
+            } else {
+                self.send_what_is_due();
+            }
             self.keep_now_and_then().await;
             self.tell();
             tokio::select! {
@@ -187,6 +194,15 @@ impl Courier {
         }
     }
 
+    /// Nothing is sent to an endpoint that is gone. What waits for it is kept among the dead letters.
+    fn give_up(&mut self) {
+        let died = self.lanes.give_up("the endpoint is gone", self.clock.now());
+        if died > 0 {
+            self.changed = true;
+            self.counter.status.send_modify(|status| status.died += died as u64);
+        }
+    }
+
     fn note(&mut self, delivered: Option<Delivered>) {
         let Some((about, id, outcome)) = delivered else { return };
         match outcome {
@@ -196,6 +212,11 @@ impl Courier {
             }
             Err(failure) => {
                 let why = failure.why.clone();
+                if failure.gone && !self.gone {
+                    tracing::error!(outbox = %self.key, "the endpoint is gone: nothing is sent to it any more");
+                }
+                self.gone |= failure.gone;
+                let gone = self.gone;
                 let died = self.lanes.failed(&about, failure, self.clock.now());
                 let (stream, number) = (id.stream.as_str(), id.number);
                 if died {
@@ -207,6 +228,7 @@ impl Courier {
                     status.failed += 1;
                     status.died += u64::from(died);
                     status.last_failure = Some(why);
+                    status.gone = gone;
                 });
             }
         }
@@ -215,6 +237,9 @@ impl Courier {
 
     /// Every dead letter is tried as if it were new.
     async fn revive(&mut self) {
+        // Who orders this knows better than an answer of before.
+        self.gone = false;
+        self.counter.status.send_modify(|status| status.gone = false);
         // What has just died stands in the store alone then.
         self.keep().await;
         let mut after = None;

@@ -150,7 +150,7 @@ impl Lanes {
         letter.attempts = letter.attempts.saturating_add(1);
         letter.failure = Some(failure.why);
         first.as_kept = false;
-        if letter.since.plus_millis(millis(patience.dead_after_ms)) <= now {
+        if failure.gone || letter.since.plus_millis(millis(patience.dead_after_ms)) <= now {
             letter.died = Some(now);
             let died = self.take_first(about);
             self.dead.extend(died.map(|held| held.letter));
@@ -160,6 +160,23 @@ impl Lanes {
         let pause_ms = patience.pause_ms(letter.attempts, dice).max(asked.min(patience.longest_retry_ms));
         letter.due = now.plus_millis(millis(pause_ms));
         false
+    }
+
+    /// Gives up every letter that is not under way, untried; how many.
+    pub(super) fn give_up(&mut self, why: &str, now: Timestamp) -> usize {
+        let before = self.dead.len();
+        for lane in self.by_request.values_mut() {
+            let given_up = lane.letters.split_off(usize::from(lane.under_way).min(lane.letters.len()));
+            self.dead.extend(given_up.into_iter().map(|held| Letter {
+                failure: Some(why.to_owned()),
+                died: Some(now),
+                ..held.letter
+            }));
+        }
+        self.by_request.retain(|_, lane| !lane.letters.is_empty());
+        let given_up = self.dead.len() - before;
+        self.waiting -= given_up;
+        given_up
     }
 
     fn take_first(&mut self, about: &str) -> Option<Held> {
@@ -363,6 +380,23 @@ mod tests {
     }
 
     #[test]
+    fn what_an_endpoint_that_is_gone_would_have_got_is_given_up_but_not_what_is_under_way() {
+        let mut lanes = Lanes::new(PATIENCE);
+        let now = Timestamp::from_millis(1_000);
+        (1..=7).for_each(|number| lanes.take_in(Stream::Activities, content(number), now));
+        assert_eq!(lanes.due(now, 2).iter().map(|turn| turn.id.number).collect::<Vec<_>>(), [1, 2]);
+        assert!(lanes.failed("SR-1", Failure { gone: true, ..failure() }, now), "it is not tried again");
+        assert_eq!((lanes.give_up("gone", now), lanes.waiting()), (5, 1));
+        let change = lanes.change(&OutboxPlaces::default());
+        let dead = change.put.iter().filter(|letter| letter.died == Some(now));
+        let told: BTreeMap<_, _> = dead.map(|dead| (dead.id.number, (dead.attempts, dead.failure.clone()))).collect();
+        assert_eq!(told.keys().copied().collect::<Vec<_>>(), [1, 3, 4, 5, 6, 7]);
+        assert_eq!((&told[&1], &told[&4]), (&(1, Some("status 500".to_owned())), &(0, Some("gone".to_owned()))));
+        lanes.delivered("SR-2");
+        assert_eq!(lanes.waiting(), 0);
+    }
+
+    #[test]
     fn pauses_double_up_to_the_longest_less_a_random_part() {
         for dice in [0, 1, 12_345, u64::MAX] {
             for (attempts, whole) in
@@ -383,7 +417,7 @@ mod tests {
             lanes.take_in(Stream::Activities, content(1), now);
             lanes.due(now, 1);
             let retry_after = Some(std::time::Duration::from_secs(asked_s));
-            lanes.failed("SR-1", Failure { why: "status 503".to_owned(), retry_after }, now);
+            lanes.failed("SR-1", Failure { retry_after, ..failure() }, now);
             assert_eq!(lanes.due(now.plus_millis(due_ms - 1), 1), []);
             assert_eq!(lanes.due(now.plus_millis(due_ms), 1).len(), 1);
         }

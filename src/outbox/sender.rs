@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{Client, ClientBuilder, RequestBuilder, Url, redirect};
+use reqwest::{Client, ClientBuilder, RequestBuilder, StatusCode, Url, redirect};
 
 use super::event::Event;
 use super::settings::{Destination, InvalidWebhooks, WebhookSettings};
@@ -27,11 +27,13 @@ pub(super) struct Failure {
     pub(super) why: String,
     /// For how long the endpoint asks to be left alone.
     pub(super) retry_after: Option<Duration>,
+    /// The endpoint has said that it is no more (410, RFC 9110 section 15.5.11): to ask again is of no use.
+    pub(super) gone: bool,
 }
 
 impl Failure {
     pub(super) fn because(why: impl Into<String>) -> Self {
-        Self { why: why.into(), retry_after: None }
+        Self { why: why.into(), retry_after: None, gone: false }
     }
 }
 
@@ -109,7 +111,11 @@ pub(super) async fn finished(request: RequestBuilder) -> Result<(), Failure> {
     let mut response = request.send().await.map_err(|error| Failure::because(in_our_words(&error)))?;
     let status = response.status();
     if !status.is_success() {
-        return Err(Failure { why: format!("status {}", status.as_u16()), retry_after: retry_after(&response) });
+        return Err(Failure {
+            why: format!("status {}", status.as_u16()),
+            retry_after: retry_after(&response),
+            gone: status == StatusCode::GONE,
+        });
     }
     let mut read = 0;
     while let Some(part) = response.chunk().await.map_err(|error| Failure::because(in_our_words(&error)))? {

@@ -23,6 +23,9 @@ pub struct EndpointStatus {
     pub died: u64,
     /// Why the last try that failed did.
     pub last_failure: Option<String>,
+    /// The endpoint has said that it is no more (410): nothing is sent to it until its letters are sent again by order, or
+    /// the service starts anew.
+    pub gone: bool,
     /// How often the tenant's streams were looked into since the start: two more than before, and what there was before
     /// has been taken in.
     pub looks: u64,
@@ -54,6 +57,7 @@ impl Desk {
             failed: 0,
             died: 0,
             last_failure: None,
+            gone: false,
             looks: 0,
         });
         let (wish, redrive) = mpsc::channel(1);

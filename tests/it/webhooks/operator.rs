@@ -4,7 +4,7 @@ use http::Method;
 use serde_json::Value;
 
 use super::receiver::Manner;
-use super::{connected, fails, told_in_time};
+use super::{connected, fails, told, told_in_time};
 use crate::support::{House, Person};
 
 /// Whoever can reach the operator's listener.
@@ -52,6 +52,44 @@ async fn letters_that_are_given_up_are_listed_and_sent_again_when_an_operator_sa
     told_in_time(&house, "hooks").await;
     assert_eq!(fabrikam.ids(), ["announcement-1", "activity-1"]);
     house.restart().await;
+    assert_eq!(dead(&operator(&house), "").await.0, Vec::<Value>::new());
+}
+
+#[tokio::test]
+async fn an_endpoint_that_says_it_is_gone_is_left_alone_until_an_operator_says_otherwise() {
+    let (mut house, _contoso, fabrikam) = connected().await;
+    fabrikam.answers(Manner::Fails(410));
+    house.grant().await;
+    house.allows("vendor/ada", "fabrikam/signInLogs", "SR-1").await;
+    // Nobody turns the clock: nothing is tried again.
+    told(&house, "hooks").await;
+    assert_eq!(fabrikam.got().len(), 1);
+    let seen = operator(&house).get("/webhooks").await;
+    let states: Vec<_> =
+        seen.json["items"].as_array().unwrap().iter().map(|one| (&one["gone"], &one["died"])).collect();
+    assert_eq!(states, [(&false.into(), &0.into()), (&true.into(), &3.into())], "{seen:?}");
+    let metrics = operator(&house).get("/metrics").await.text;
+    assert!(metrics.contains("consentry_webhook_gone{} 1"), "{metrics}");
+
+    // A start asks once more: the address may be another one by now.
+    house.restart().await;
+    house.allows("vendor/ada", "fabrikam/signInLogs", "SR-1").await;
+    told(&house, "hooks").await;
+    assert_eq!(fabrikam.got().len(), 2);
+    house.restart().await;
+    let (letters, _) = dead(&operator(&house), "").await;
+    let why = |number: usize| (letters[number]["failure"].as_str().unwrap(), letters[number]["attempts"].as_u64());
+    assert_eq!(letters.len(), 4);
+    // The first that was tried at either start, and what was behind it.
+    assert_eq!((0..4).filter(|at| why(*at) == ("status 410", Some(1))).count(), 2, "{letters:?}");
+    assert_eq!((0..4).filter(|at| why(*at) == ("the endpoint is gone", Some(0))).count(), 2, "{letters:?}");
+
+    fabrikam.answers(Manner::Takes);
+    let said = operator(&house).send(Method::POST, "/webhooks/hooks/redrive", None).await;
+    assert_eq!(said.status, 202, "{said:?}");
+    let mut status = house.app().edge().outbox.watch("hooks").unwrap();
+    status.wait_for(|status| status.delivered == 4 && !status.gone).await.unwrap();
+    assert_eq!(fabrikam.ids().len(), 4);
     assert_eq!(dead(&operator(&house), "").await.0, Vec::<Value>::new());
 }
 

@@ -40,9 +40,10 @@ pub enum Manner {
 }
 
 impl Manner {
+    /// What may get better. An endpoint that says that it is gone (410) is believed.
     pub const BAD: [Self; 8] = [
         Self::Fails(500),
-        Self::Fails(410),
+        Self::Fails(409),
         Self::Fails(404),
         Self::Hangs,
         Self::Redirects,
