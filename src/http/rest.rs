@@ -102,3 +102,16 @@ impl Drop for Lent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_of_up_to_eight_mebibytes_is_thrown_away() {
+        for (bytes, whole) in [(0, true), (8_388_608, true), (8_388_609, false)] {
+            let body = Body::from(vec![b' '; bytes]);
+            assert_eq!(discard(body, Duration::from_secs(60)).await, whole, "{bytes}");
+        }
+    }
+}

@@ -220,6 +220,18 @@ async fn bytes_that_are_no_http_end_the_connection() {
 }
 
 #[tokio::test]
+async fn who_sends_a_large_body_that_is_refused_is_told_so_and_can_go_on() {
+    let house = House::start().await;
+    let large = " ".repeat(7 * 1024 * 1024);
+    let refused = request("POST", "/access/v1/evaluation", &[("authorization", "Bearer none")], &large);
+    let mut connection = Connection::to(&house).await;
+    for _ in 0..2 {
+        assert_eq!(connection.send(&refused).await.answer().await.0, 401);
+    }
+    assert_eq!(connection.send(&request("GET", "/healthz", &[], "")).await.answer().await.0, 200);
+}
+
+#[tokio::test]
 async fn requests_sent_at_once_are_answered_in_order() {
     let house = House::granted().await;
     let authorization = format!("Bearer {}", house.tooling().token());
