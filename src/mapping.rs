@@ -22,6 +22,9 @@ pub use route::{Mapped, ReadParts, Route};
 /// The longest request target that is looked at, in bytes.
 pub const MAX_TARGET_BYTES: usize = 8 * 1024;
 
+/// The largest mapping file, in bytes.
+pub const MAX_FILE_BYTES: usize = 1024 * 1024;
+
 /// What a mapping file says.
 #[derive(Debug, Clone)]
 pub struct Mapping {

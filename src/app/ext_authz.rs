@@ -1,10 +1,12 @@
 //! The mapping of requests to questions, read from its file at the start and held against the bundle and the settings.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::sync::Arc;
 
 use super::StartError;
 use crate::config::{Config, ExtAuthzSettings};
-use crate::mapping::{EngineerSource, InvalidMapping, Mapping, Route};
+use crate::mapping::{EngineerSource, InvalidMapping, MAX_FILE_BYTES, Mapping, Route};
 use crate::policy::Bundle;
 
 /// Methods that change what they are sent to (RFC 9110, section 9.2.1, has the ones that do not).
@@ -26,7 +28,10 @@ pub(super) fn read(config: &Config, bundle: &Bundle) -> Result<Option<Arc<Mappin
 
 fn parse(settings: &ExtAuthzSettings) -> Result<Mapping, StartError> {
     let file = settings.mapping.display().to_string();
-    let text = std::fs::read_to_string(&settings.mapping)
+    let mut text = String::new();
+    // One byte more than may be there: then it is known that there is too much.
+    File::open(&settings.mapping)
+        .and_then(|opened| opened.take(MAX_FILE_BYTES as u64 + 1).read_to_string(&mut text))
         .map_err(|error| InvalidMapping::at(&file, 1, format!("cannot be read: {error}")))?;
     Ok(Mapping::parse(&file, &text)?)
 }

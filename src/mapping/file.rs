@@ -6,10 +6,10 @@ use std::ops::Range;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::Mapping;
 use super::engineer::{EngineerSource, PrincipalPattern};
 use super::route::{Asks, Route};
 use super::template::{PathTemplate, TextTemplate, parameter_name};
+use super::{MAX_FILE_BYTES, Mapping};
 use crate::model::{Category, MAX_ID_BYTES, SupportRequestId, TenantId};
 
 /// The methods that a route may have. `CONNECT` is none: what goes through a tunnel is not seen. `TRACE` gives back what it
@@ -17,6 +17,10 @@ use crate::model::{Category, MAX_ID_BYTES, SupportRequestId, TenantId};
 const METHODS: [&str; 7] = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"];
 /// The most routes of a mapping: they are looked through one after the other.
 const MOST_ROUTES: usize = 1_000;
+/// The most parameters that a route may name in `query`.
+const MOST_PARAMETERS: usize = 64;
+/// After so many problems the routes that follow are not looked at: whoever mends them begins with these.
+const MANY_PROBLEMS: usize = 100;
 
 /// What is wrong with a mapping file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -95,6 +99,9 @@ struct Reader<'a> {
 }
 
 pub(super) fn parse(file: &str, text: &str) -> Result<Mapping, InvalidMapping> {
+    if text.len() > MAX_FILE_BYTES {
+        return Err(InvalidMapping::at(file, 1, format!("is larger than {MAX_FILE_BYTES} bytes")));
+    }
     let mut reader = Reader { text, problems: Vec::new() };
     let entry: FileEntry = toml::from_str(text).map_err(|error| {
         let line = reader.line(&error.span().unwrap_or_default());
@@ -107,6 +114,9 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Mapping, InvalidMapping> {
         reader.problems.push((1, message));
     }
     for spanned in entry.routes.iter().take(MOST_ROUTES) {
+        if reader.problems.len() >= MANY_PROBLEMS {
+            break;
+        }
         if let Some(route) = reader.route(spanned) {
             reader.must_be_reached(&route, &routes);
             routes.push(route);
@@ -191,7 +201,10 @@ impl Reader<'_> {
         let path = PathTemplate::parse(entry.path.get_ref());
         let path = self.noted("path", &entry.path.span(), path);
         let mut query: Vec<String> = Vec::new();
-        for name in &entry.query {
+        if let Some(beyond) = entry.query.get(MOST_PARAMETERS) {
+            self.wrong(&beyond.span(), format!("`query`: at most {MOST_PARAMETERS} parameters"));
+        }
+        for name in entry.query.iter().take(MOST_PARAMETERS) {
             let name = self.noted("query", &name.span(), parameter_name(name.get_ref()));
             query.extend(name);
         }
@@ -212,11 +225,17 @@ impl Reader<'_> {
         if methods.get_ref().is_empty() {
             self.wrong(&methods.span(), "`methods` is empty: the route has no requests");
         }
+        let mut named = Vec::new();
         for method in methods.get_ref() {
-            if !METHODS.contains(&method.get_ref().as_str()) {
-                let message = format!("`methods`: `{}` is none of {}", method.get_ref(), METHODS.join(", "));
-                self.wrong(&method.span(), message);
+            let name = method.get_ref().as_str();
+            if !METHODS.contains(&name) {
+                let message = format!("`methods`: `{name}` is none of {}", METHODS.join(", "));
+                return self.wrong(&method.span(), message);
             }
+            if named.contains(&name) {
+                return self.wrong(&method.span(), format!("`methods`: `{name}` stands there twice"));
+            }
+            named.push(name);
         }
     }
 

@@ -174,6 +174,7 @@ fn a_file_with_mistakes_names_each_with_its_line() {
         ("from = \"token\"", "from = \"certificate\"\ntenant = \"v\"\nprincipal = \"{object}{x}\"", 4, "a brace"),
         ("from = \"token\"", "from = \"jwt_payload\"\nkey = \"\"", 3, "`key` is empty"),
         ("[\"GET\"]", "[]", 4, "`methods` is empty"),
+        ("[\"GET\"]", "[\"GET\", \"HEAD\", \"GET\"]", 4, "`methods`: `GET` stands there twice"),
         ("[\"GET\"]", "[\"GET\",\n\"get\"]", 5, "`get` is none of"),
         ("[\"GET\"]", "[\"CONNECT\"]", 4, "`CONNECT` is none of"),
         ("/a/{x}", "a/{x}", 5, "begins with a slash"),
@@ -253,6 +254,20 @@ fn the_first_route_that_takes_a_request_says_what_it_asks() {
         let Ok(Mapped::Read(parts)) = mapping.map(&arrived) else { panic!("{target}") };
         assert_eq!(parts.item.as_deref(), Some(expected), "{target}");
     }
+}
+
+#[test]
+fn a_file_is_bounded_and_so_is_what_is_said_of_it() {
+    let top = "[engineer]\nfrom = \"token\"\n";
+    let large = format!("{top}#{}", " ".repeat(MAX_FILE_BYTES));
+    assert_eq!(problems(&large), format!("m.toml:1: is larger than {MAX_FILE_BYTES} bytes"));
+    let route = "[[routes]]\nmethods = [\"TRACE\"]\npath = \"a\"\npass = true\n";
+    let told = problems(&format!("{top}{}", route.repeat(900)));
+    assert_eq!(told.lines().count(), 100, "{told}");
+    let names = vec!["\"%\""; 10_000].join(",");
+    let told =
+        problems(&format!("{top}[[routes]]\nmethods = [\"GET\"]\npath = \"/a\"\npass = true\nquery = [{names}]\n"));
+    assert_eq!((told.lines().count(), told.contains("at most 64 parameters")), (65, true), "{told}");
 }
 
 #[test]
