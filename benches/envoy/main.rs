@@ -14,6 +14,8 @@ mod client;
 #[path = "../fixture.rs"]
 mod fixture;
 mod grpc;
+#[path = "../processes.rs"]
+mod processes;
 mod servers;
 
 use std::path::Path;
@@ -22,20 +24,16 @@ use std::time::Duration;
 
 use client::{Connection, Request, load};
 use fixture::{Asked, Failure, fill, questions};
+use processes::option;
 use servers::{Process, prepare, token};
 
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
-        Some("serve-ours") => servers::serve_ours(Path::new(arguments.get(1).ok_or("no folder")?)),
+        Some("serve-ours") => processes::serve_ours(Path::new(arguments.get(1).ok_or("no folder")?)),
         Some("serve-api") => servers::serve_api(),
         _ => measure(&arguments),
     }
-}
-
-fn option(arguments: &[String], name: &str, default: &str) -> String {
-    let at = arguments.iter().position(|argument| argument == &format!("--{name}"));
-    at.and_then(|at| arguments.get(at + 1)).cloned().unwrap_or_else(|| default.to_owned())
 }
 
 /// One way of asking, and how long each answer took, round by round.
@@ -52,7 +50,7 @@ fn measure(arguments: &[String]) -> Result<(), Failure> {
     let seconds = Duration::from_secs(option(arguments, "seconds", "2").parse()?);
     let connections = option(arguments, "connections", "1,16");
     let connections = connections.split(',').map(str::parse::<usize>).collect::<Result<Vec<_>, _>>()?;
-    servers::pin(1);
+    processes::pin(1);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let folder = tempfile::tempdir()?;
     runtime.block_on(fill(&folder.path().join("store.db"), cases))?;

@@ -1,19 +1,16 @@
 //! Processes on one core: the service, the API, and Envoy with the configuration of `deploy/envoy/`.
 
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use consentry::app::App;
 use consentry::clock::{Clock as _, SystemClock};
-use consentry::config::{Config, Overrides};
 use consentry::identity::development::{DevelopmentClaims, DevelopmentKey};
 
 use crate::client::Address;
 use crate::fixture::{Failure, settings};
+use crate::processes;
 
 pub(crate) type Key = DevelopmentKey;
 
@@ -48,10 +45,8 @@ impl Process {
     }
 
     fn announced(arguments: &[&str]) -> Result<Self, Failure> {
-        let mut child = Command::new(std::env::current_exe()?).args(arguments).stdout(Stdio::piped()).spawn()?;
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
-        Ok(Self { child, address: Address::Tcp(line.trim().parse()?) })
+        let (child, address) = processes::started(arguments)?;
+        Ok(Self { child, address: Address::Tcp(address) })
     }
 
     /// An Envoy in front of the API that asks the service in this folder, or nobody.
@@ -130,44 +125,8 @@ pub(crate) fn token(key: &Key, engineer: &str) -> Result<String, Failure> {
     })?)
 }
 
-pub(crate) fn serve_ours(folder: &Path) -> Result<(), Failure> {
-    pin(0);
-    let config = Config::read(Some(&folder.join("consentry.toml")), &Overrides::default())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let app = App::start(&config, Arc::new(SystemClock::new())).await?;
-        announce(app.address())?;
-        std::future::pending::<()>().await;
-        Ok(())
-    })
-}
-
 /// A diagnostic API that has one answer.
 pub(crate) fn serve_api() -> Result<(), Failure> {
-    pin(0);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        use axum::serve::ListenerExt as _;
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
-        announce(listener.local_addr()?)?;
-        let listener = listener.tap_io(|stream| {
-            let _ = stream.set_nodelay(true);
-        });
-        axum::serve(listener, Router::new().fallback(async || "{\"signIns\":[]}")).await?;
-        Ok(())
-    })
-}
-
-fn announce(address: std::net::SocketAddr) -> Result<(), Failure> {
-    let mut out = std::io::stdout();
-    writeln!(out, "{address}")?;
-    out.flush()?;
-    Ok(())
-}
-
-pub(crate) fn pin(core: usize) {
-    let mut set = rustix::thread::CpuSet::new();
-    set.set(core);
-    // Where there is one core only, everything shares it.
-    let _ = rustix::thread::sched_setaffinity(None, &set);
+    let routes = Router::new().fallback(async || "{\"signIns\":[]}");
+    processes::serve_routes(tokio::runtime::Builder::new_current_thread(), routes)
 }

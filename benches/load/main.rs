@@ -12,6 +12,8 @@ mod client;
 #[path = "../fixture.rs"]
 mod fixture;
 mod grants;
+#[path = "../processes.rs"]
+mod processes;
 mod servers;
 mod table;
 mod writers;
@@ -24,6 +26,7 @@ use consentry::client::{Client, ReadQuestion, Semantic};
 
 use client::{Address, Connection, DIGITS, Request, Round, load};
 use fixture::{Asked, Failure, fill, questions};
+use processes::{option, pin};
 use servers::{People, Server, prepare, socket};
 use table::{Row, report};
 use tokio::runtime::Runtime;
@@ -38,7 +41,7 @@ const EVALUATIONS: &str = "/access/v1/evaluations";
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
-        Some("serve-ours") => servers::serve_ours(Path::new(arguments.get(1).ok_or("no folder")?)),
+        Some("serve-ours") => processes::serve_ours(Path::new(arguments.get(1).ok_or("no folder")?)),
         Some("serve-floor") => servers::serve_floor(arguments.get(1).ok_or("no answer")?.clone()),
         Some("serve-grants") => {
             grants::serve(Path::new(arguments.get(1).ok_or("no folder")?), arguments.get(2).ok_or("no address")?)
@@ -65,21 +68,8 @@ fn known(arguments: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The value of `--name`.
-fn option(arguments: &[String], name: &str, default: &str) -> String {
-    let at = arguments.iter().position(|argument| argument == &format!("--{name}"));
-    at.and_then(|at| arguments.get(at + 1)).cloned().unwrap_or_else(|| default.to_owned())
-}
-
 fn numbers(text: &str) -> Result<Vec<usize>, Failure> {
     text.split(',').map(|number| Ok(number.trim().parse()?)).collect()
-}
-
-pub(crate) fn pin(core: usize) {
-    let mut set = rustix::thread::CpuSet::new();
-    set.set(core);
-    // Where there is one core only, everything shares it.
-    let _ = rustix::thread::sched_setaffinity(None, &set);
 }
 
 /// What the rows ask, by how likely the answer is remembered, and how many at once.

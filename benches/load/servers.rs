@@ -1,25 +1,20 @@
 //! What is measured: the service, and the floor, each a process of its own on one core.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::routing::post;
-use consentry::app::App;
 use consentry::clock::{Clock as _, SystemClock};
-use consentry::config::{Config, Overrides};
 use consentry::identity::development::{DevelopmentClaims, DevelopmentKey};
 use consentry::policy::{BundleSource, RoleCatalogue};
 use serde::Deserialize;
 
 use crate::client::Address;
 use crate::fixture::{Failure, settings};
-use crate::{EVALUATION, pin};
+use crate::{EVALUATION, processes};
 
 /// A server process; it ends with this value.
 pub(crate) struct Server {
@@ -41,10 +36,8 @@ impl Server {
 
     fn start(arguments: &[&str]) -> Result<Self, Failure> {
         let started = Instant::now();
-        let mut process = Command::new(std::env::current_exe()?).args(arguments).stdout(Stdio::piped()).spawn()?;
-        let mut line = String::new();
-        BufReader::new(process.stdout.take().ok_or("no output")?).read_line(&mut line)?;
-        Ok(Self { process, tcp: Address::Tcp(line.trim().parse()?), ready_in: started.elapsed() })
+        let (process, address) = processes::started(arguments)?;
+        Ok(Self { process, tcp: Address::Tcp(address), ready_in: started.elapsed() })
     }
 
     pub(crate) fn resident_mb(&self) -> Result<usize, Failure> {
@@ -118,18 +111,6 @@ pub(crate) fn prepare(folder: &Path, log_mode: &str) -> Result<People, Failure> 
     Ok(People { key, administrator: RoleCatalogue::parse(&BundleSource::shipped().roles.text)? })
 }
 
-pub(crate) fn serve_ours(folder: &Path) -> Result<(), Failure> {
-    pin(0);
-    let config = Config::read(Some(&folder.join("consentry.toml")), &Overrides::default())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let app = App::start(&config, Arc::new(SystemClock::new())).await?;
-        announce(app.address())?;
-        std::future::pending::<()>().await;
-        Ok(())
-    })
-}
-
 #[derive(Deserialize)]
 struct Entity {
     #[serde(rename = "type")]
@@ -157,7 +138,6 @@ struct Evaluation {
 
 /// The floor: parses, decides nothing.
 pub(crate) fn serve_floor(answer: String) -> Result<(), Failure> {
-    pin(0);
     let answer = Bytes::from(answer);
     let evaluate = move |body: Bytes| {
         let answer = answer.clone();
@@ -172,22 +152,6 @@ pub(crate) fn serve_floor(answer: String) -> Result<(), Failure> {
             (status, [(http::header::CONTENT_TYPE, "application/json")], answer)
         }
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        use axum::serve::ListenerExt as _;
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
-        announce(listener.local_addr()?)?;
-        let listener = listener.tap_io(|stream| {
-            let _ = stream.set_nodelay(true);
-        });
-        axum::serve(listener, Router::new().route(EVALUATION, post(evaluate))).await?;
-        Ok(())
-    })
-}
-
-fn announce(address: SocketAddr) -> Result<(), Failure> {
-    let mut out = std::io::stdout();
-    writeln!(out, "{address}")?;
-    out.flush()?;
-    Ok(())
+    let routes = Router::new().route(EVALUATION, post(evaluate));
+    processes::serve_routes(tokio::runtime::Builder::new_multi_thread(), routes)
 }

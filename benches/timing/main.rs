@@ -15,6 +15,8 @@
 
 #[path = "../fixture.rs"]
 mod fixture;
+#[path = "../processes.rs"]
+mod processes;
 mod rows;
 mod stage;
 mod statistics;

@@ -17,6 +17,7 @@ use tokio::runtime::Runtime;
 
 pub(crate) use crate::fixture::Failure;
 use crate::fixture::settings;
+use crate::processes::pin;
 
 /// What the tenant that is not observed does with its consents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -251,13 +252,6 @@ fn connect(address: SocketAddr) -> Result<TcpStream, Failure> {
     stream.set_nodelay(true)?;
     stream.set_nonblocking(true)?;
     Ok(stream)
-}
-
-fn pin(core: usize) {
-    let mut set = rustix::thread::CpuSet::new();
-    set.set(core);
-    // Where there is one core only, everything shares it.
-    let _ = rustix::thread::sched_setaffinity(None, &set);
 }
 
 /// A request as bytes.
