@@ -47,7 +47,7 @@ use crate::signing::TrustedKeys;
 use crate::workflow::Workflow;
 
 pub use body::Room;
-pub use ext_authz::CheckCounts;
+pub use ext_authz::{CheckCounts, check_router};
 pub use problem::Problem;
 pub use router::router;
 pub use server::{Listeners, Serving, serve};

@@ -78,6 +78,12 @@ struct Services {
     pulse: Pulse,
 }
 
+/// The routes by which Envoy asks about requests that this mapping knows, with nobody who tells of their health.
+pub fn check_router(edge: Arc<Edge>, via: Via, mapping: Arc<Mapping>) -> Router {
+    let pulse = Pulse::of(Arc::clone(&edge));
+    routes(edge, via, mapping, pulse)
+}
+
 /// The routes of a listener for Envoy.
 pub(super) fn routes(edge: Arc<Edge>, via: Via, mapping: Arc<Mapping>, pulse: Pulse) -> Router {
     let door = Door { entrance: router::entrance(edge, via), mapping };

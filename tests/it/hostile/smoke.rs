@@ -63,6 +63,13 @@ const WORDS: &[&str] = &[
     "(",
     ")",
     "if ",
+    "[[routes]]\n",
+    "path = ",
+    "pass = true\n",
+    "{*item}",
+    "{header:",
+    "GET ",
+    "x-support-request",
     "keys",
     "kid",
     "alg",
@@ -95,8 +102,8 @@ macro_rules! smoke {
 // As many mutations as take some seconds each; `TESTS_EFFORT` multiplies them. By count and not by time, so that a seed
 // tries the same again.
 smoke! {
-    bundle 300, commands 4_000, config 10_000, evaluations 4_000, headers 3_000, ids 1_000, keys 8_000, lists 4_000, log 1_500,
-    tokens 8_000, wire 4_000,
+    bundle 300, checks 6_000, commands 4_000, config 10_000, evaluations 4_000, guest 3_000, headers 3_000, ids 1_000,
+    keys 8_000, lists 4_000, log 1_500, mapping 20_000, tokens 8_000, wire 4_000,
 }
 
 fn corpus(target: &str) -> Vec<Vec<u8>> {

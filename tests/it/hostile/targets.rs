@@ -6,6 +6,8 @@
 
 #[path = "targets/bundle.rs"]
 pub mod bundle;
+#[path = "targets/checks.rs"]
+pub mod checks;
 #[path = "targets/commands.rs"]
 pub mod commands;
 #[path = "targets/config.rs"]
@@ -14,6 +16,8 @@ pub mod config;
 pub mod evaluations;
 #[path = "targets/front.rs"]
 mod front;
+#[path = "targets/guest.rs"]
+pub mod guest;
 #[path = "targets/headers.rs"]
 pub mod headers;
 #[path = "targets/ids.rs"]
@@ -24,6 +28,8 @@ pub mod keys;
 pub mod lists;
 #[path = "targets/log.rs"]
 pub mod log;
+#[path = "targets/mapping.rs"]
+pub mod mapping;
 #[path = "targets/tokens.rs"]
 pub mod tokens;
 #[path = "targets/wire.rs"]

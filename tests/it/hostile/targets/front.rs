@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::LocalKey;
 
 use axum::Router;
 use axum::body::Body;
@@ -47,6 +48,18 @@ pub(super) const KEY: [u8; 48] = {
 const REFERENCES: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n\
                           -----END PRIVATE KEY-----\n";
 
+/// The tenants of the granted front. A guest model has none.
+const TENANTS: &str = "tenants = [{ id = \"contoso\", display_name = \"Contoso\" }, \
+                       { id = \"fabrikam\", display_name = \"Fabrikam\" }]";
+
+/// The records model, which is served as a guest.
+const RECORDS: [(&str, &str); 4] = [
+    ("model.toml", include_str!("../../../data/records/model.toml")),
+    ("schemas/records.cedarschema", include_str!("../../../data/records/schemas/records.cedarschema")),
+    ("policies/records.cedar", include_str!("../../../data/records/policies/records.cedar")),
+    ("entities.json", include_str!("../../../data/records/entities.json")),
+];
+
 /// After so many uses a front is thrown away: what hostile input made it store must not pile up.
 const USES: usize = 3_000;
 
@@ -64,7 +77,7 @@ const PEOPLE: [(&str, &str, &str, &str, bool); 7] = [
     ("eve", "fabrikam", "", "", false),
 ];
 
-/// A service in which `vendor/ada` may read fabrikam's data under contoso's `SR-1`, both tenants having approved. Under
+/// A service, most often the one in which `vendor/ada` may read fabrikam's data under contoso's `SR-1`, both tenants having approved. Under
 /// `SR-2` she has asked for the same and nobody has decided.
 pub(super) struct Front {
     runtime: Option<Runtime>,
@@ -86,27 +99,40 @@ pub(super) struct Reply {
     pub(super) json: Value,
 }
 
+type Kept = RefCell<Option<Front>>;
+
 thread_local! {
-    static FRONT: RefCell<Option<Front>> = const { RefCell::new(None) };
+    static FRONT: Kept = const { RefCell::new(None) };
+    static GUEST: Kept = const { RefCell::new(None) };
 }
 
 /// Runs with this thread's front.
 pub(super) fn with_front<R>(work: impl FnOnce(&Front) -> R) -> R {
-    FRONT.with_borrow_mut(|kept| {
+    with(&FRONT, Front::granted, work)
+}
+
+/// Runs with this thread's front of the records model, a guest.
+pub(super) fn with_guest<R>(work: impl FnOnce(&Front) -> R) -> R {
+    with(&GUEST, Front::guest, work)
+}
+
+fn with<R>(kept: &'static LocalKey<Kept>, make: fn() -> Front, work: impl FnOnce(&Front) -> R) -> R {
+    kept.with_borrow_mut(|kept| {
         if kept.as_ref().is_some_and(|front| front.uses >= USES) {
             *kept = None;
         }
-        let front = kept.get_or_insert_with(Front::new);
+        let front = kept.get_or_insert_with(make);
         front.uses += 1;
         work(front)
     })
 }
 
-/// Settings for a service in this folder, with the bundle and the key set that lie there.
-fn settings(folder: &Path) -> String {
+/// Settings for a service in this folder, with the bundle and the key set that lie there, and more at the top.
+fn settings(folder: &Path, more: &str) -> String {
     let folder = folder.display();
     format!(
         r#"
+        {more}
         mode = "development"
         server.listen = "127.0.0.1:0"
         server.read_timeout_ms = 500
@@ -114,8 +140,6 @@ fn settings(folder: &Path) -> String {
         decision_log.path = "{folder}/decisions"
         policy.directory = "{folder}/bundle"
         policy.watch = false
-        access_requests.signing_key = "{folder}/references.pem"
-        tenants = [{{ id = "contoso", display_name = "Contoso" }}, {{ id = "fabrikam", display_name = "Fabrikam" }}]
 
         [identity]
         vendor_tenants = ["vendor"]
@@ -165,30 +189,45 @@ fn write_bundle(folder: &Path) {
     }
 }
 
+/// The records model in a folder in this one.
+fn write_records(folder: &Path) {
+    for (name, text) in RECORDS {
+        let path = folder.join("records").join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+}
+
 impl Front {
-    fn new() -> Self {
+    fn granted() -> Self {
         let folder = TempDir::new().unwrap();
+        let references = folder.path().join("references.pem");
+        std::fs::write(&references, REFERENCES).unwrap();
+        let more = format!("{TENANTS}\naccess_requests.signing_key = \"{}\"", references.display());
+        let mut front = Self::start(folder, &more);
+        front.set_up();
+        front
+    }
+
+    fn guest() -> Self {
+        let folder = TempDir::new().unwrap();
+        write_records(folder.path());
+        let more = format!("guest_model.directory = \"{}/records\"", folder.path().display());
+        Self::start(folder, &more)
+    }
+
+    fn start(folder: TempDir, more: &str) -> Self {
         let key = key(folder.path());
         std::fs::write(folder.path().join("jwks.json"), key.jwks()).unwrap();
         write_bundle(folder.path());
-        std::fs::write(folder.path().join("references.pem"), REFERENCES).unwrap();
-        let config: Config = Figment::from(Toml::string(&settings(folder.path()))).extract().unwrap();
+        let config: Config = Figment::from(Toml::string(&settings(folder.path(), more))).extract().unwrap();
         config.check().unwrap();
         let clock = ManualClock::at(NOW.parse::<Timestamp>().unwrap());
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
         let app = runtime.block_on(App::start(&config, Arc::new(clock))).unwrap();
         let routes = router(Arc::clone(app.edge()), Via::Tcp);
-        let mut front = Self {
-            runtime: Some(runtime),
-            app: Some(app),
-            folder,
-            routes,
-            tokens: tokens(&key),
-            placeholders: Vec::new(),
-            uses: 0,
-        };
-        front.set_up();
-        front
+        let (tokens, placeholders) = (tokens(&key), Vec::new());
+        Self { runtime: Some(runtime), app: Some(app), folder, routes, tokens, placeholders, uses: 0 }
     }
 
     fn set_up(&mut self) {
