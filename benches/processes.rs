@@ -21,6 +21,7 @@ pub(crate) fn option(arguments: &[String], name: &str, default: &str) -> String 
     at.and_then(|at| arguments.get(at + 1)).cloned().unwrap_or_else(|| default.to_owned())
 }
 
+/// This thread, and what it starts from now on, runs on this core.
 pub(crate) fn pin(core: usize) {
     let mut set = rustix::thread::CpuSet::new();
     set.set(core);
@@ -36,9 +37,8 @@ pub(crate) fn started(arguments: &[&str]) -> Result<(Child, SocketAddr), Failure
     Ok((child, line.trim().parse()?))
 }
 
-/// The service with the settings in this folder.
+/// The service with the settings in this folder, where who starts it runs.
 pub(crate) fn serve_ours(folder: &Path) -> Result<(), Failure> {
-    pin(0);
     let config = Config::read(Some(&folder.join("consentry.toml")), &Overrides::default())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {

@@ -30,7 +30,10 @@ use servers::{Process, prepare, token};
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
-        Some("serve-ours") => processes::serve_ours(Path::new(arguments.get(1).ok_or("no folder")?)),
+        Some("serve-ours") => {
+            processes::pin(0);
+            processes::serve_ours(Path::new(arguments.get(1).ok_or("no folder")?))
+        }
         Some("serve-api") => servers::serve_api(),
         _ => measure(&arguments),
     }

@@ -41,7 +41,10 @@ const EVALUATIONS: &str = "/access/v1/evaluations";
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
-        Some("serve-ours") => processes::serve_ours(Path::new(arguments.get(1).ok_or("no folder")?)),
+        Some("serve-ours") => {
+            pin(0);
+            processes::serve_ours(Path::new(arguments.get(1).ok_or("no folder")?))
+        }
         Some("serve-floor") => servers::serve_floor(arguments.get(1).ok_or("no answer")?.clone()),
         Some("serve-grants") => {
             grants::serve(Path::new(arguments.get(1).ok_or("no folder")?), arguments.get(2).ok_or("no address")?)

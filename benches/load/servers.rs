@@ -40,8 +40,12 @@ impl Server {
         Ok(Self { process, tcp: Address::Tcp(address), ready_in: started.elapsed() })
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     pub(crate) fn resident_mb(&self) -> Result<usize, Failure> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()))?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id()))?;
         let line = status.lines().find(|line| line.starts_with("VmRSS:")).ok_or("no VmRSS")?;
         let kib: usize = line.split_whitespace().nth(1).ok_or("no VmRSS")?.parse()?;
         Ok(kib / 1024)
@@ -49,12 +53,17 @@ impl Server {
 
     /// Processor time used so far, of all threads, in ticks of 10 ms.
     pub(crate) fn cpu(&self) -> Result<Duration, Failure> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process.id()))?;
-        // The name may hold anything, but no field after it holds a bracket.
-        let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-        let ticks = |at: usize| -> Result<u64, Failure> { Ok(fields.get(at).ok_or("no time")?.parse()?) };
-        Ok(Duration::from_millis((ticks(11)? + ticks(12)?) * 10))
+        cpu_of(self.id())
     }
+}
+
+/// The processor time that a process has used, of all threads, in ticks of 10 ms.
+pub(crate) fn cpu_of(process: u32) -> Result<Duration, Failure> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The name may hold anything, but no field after it holds a bracket.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |at: usize| -> Result<u64, Failure> { Ok(fields.get(at).ok_or("no time")?.parse()?) };
+    Ok(Duration::from_millis((ticks(11)? + ticks(12)?) * 10))
 }
 
 impl Drop for Server {
