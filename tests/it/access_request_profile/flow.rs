@@ -1,7 +1,7 @@
 //! The whole way, and what a PEP finds before it sets out.
 
 use consentry::signing::jwks::read_keys;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{REQUESTS, Stage, key, requestable, submission, with_approval};
 use crate::support::{House, question};
@@ -42,7 +42,7 @@ async fn a_denial_leads_to_an_access_request_and_back_to_an_allowed_read_until_t
     house.approve(&cyd).await;
     let half = stage.task(id).await;
     assert_eq!(half["task"]["progress"]["awaiting"], json!(["resource_tenant"]));
-    assert!(half.get("result").is_none() && !half.to_string().contains("cyd"), "{half}");
+    assert!(half.get("result").is_none() && !tells_of_people(&half), "{half}");
     house.denies("awaiting_consent", "vendor/ada", "fabrikam/signInLogs", "SR-1").await;
     house.clock.advance_millis(60_000);
     house.approve(&dee).await;
@@ -54,8 +54,7 @@ async fn a_denial_leads_to_an_access_request_and_back_to_an_allowed_read_until_t
     assert_eq!(approval["approved_at"], "2026-11-22T10:01:00.000Z");
     assert_eq!(approval["approved_until"], "2026-11-23T10:01:00.000Z", "no consent has an end: it is fetched anew");
     assert!(!approval["id"].as_str().unwrap().contains(id));
-    let text = done.to_string();
-    assert!(!text.contains("cyd") && !text.contains("dee"), "who decided is not told (R20): {text}");
+    assert!(!tells_of_people(&done), "who decided is not told (R20): {done}");
 
     let allowed = stage.read_with(&approval).await;
     assert!(allowed.decision(), "{allowed:?}");
@@ -79,6 +78,16 @@ async fn a_denial_leads_to_an_access_request_and_back_to_an_allowed_read_until_t
         (&over["task"]["status"], &over["result"]["approval"]["approved_until"]),
         (&json!("approved"), &json!("2026-11-22T10:01:00.000Z"))
     );
+}
+
+/// Whether a text names one of the people of this story. Whole words: within an id, three digits can be "dee".
+fn tells_of_people(told: &Value) -> bool {
+    match told {
+        Value::String(text) => text.split(|c: char| !c.is_alphanumeric()).any(|word| ["cyd", "dee"].contains(&word)),
+        Value::Array(list) => list.iter().any(tells_of_people),
+        Value::Object(members) => members.values().any(tells_of_people),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 #[tokio::test]
