@@ -64,6 +64,8 @@ pub struct MemberId(pub String);
 pub struct Member {
     /// Which process.
     pub id: MemberId,
+    /// Which entry of that name it is: one that was made anew does not speak for the one before it.
+    pub entry: u64,
     /// Every commit up to here is in force in every one of its deciding threads.
     pub applied: Seq,
 }
@@ -112,6 +114,7 @@ pub struct Committed {
     /// Its place in the sequence.
     pub seq: Seq,
     /// The members there were at that place, read together with the write: whoever takes access away waits for these (G1).
+    /// How far each is, a store may tell by its list of members alone.
     /// Of a commit that takes nothing away a store may name fewer.
     pub members: Vec<Member>,
 }
@@ -337,7 +340,7 @@ pub trait Store: Send + Sync + fmt::Debug {
         Box::pin(async { Ok(()) })
     }
 
-    /// The members and how far they are, as it changes.
+    /// The members and how far they are, as it changes; by name.
     fn watch_members(&self) -> watch::Receiver<Vec<Member>>;
 
     /// After how long, counted from the answer to a commit, a member that has said nothing since can no longer allow

@@ -1,7 +1,7 @@
 //! A store for tests that grants leases, and does what etcd and the network between may do: late, wrong, or not at all.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -22,6 +22,8 @@ pub(crate) struct LeasingStore {
     inner: SqliteStore,
     _folder: TempDir,
     members: watch::Sender<Vec<Member>>,
+    /// How many entries there have been, about.
+    entries: AtomicU64,
     /// What the next renewals answer instead.
     pub(crate) refuse: Mutex<VecDeque<StoreError>>,
     /// Whether renewals reach the store.
@@ -57,6 +59,7 @@ impl LeasingStore {
             inner: SqliteStore::open(&folder.path().join("store.db")).unwrap(),
             _folder: folder,
             members: watch::Sender::default(),
+            entries: AtomicU64::default(),
             refuse: Mutex::default(),
             requests: watch::Sender::new(true),
             replies: watch::Sender::new(true),
@@ -73,15 +76,32 @@ impl LeasingStore {
     /// Says for a member how far it is.
     pub(crate) fn says(&self, id: &str, applied: u64) {
         let (id, applied) = (MemberId(id.to_owned()), Seq(applied));
-        self.members.send_modify(|members| match members.iter_mut().find(|member| member.id == id) {
-            Some(member) => member.applied = applied,
-            None => members.push(Member { id, applied }),
+        let entry = self.entries.fetch_add(1, Ordering::Relaxed);
+        self.members.send_modify(|members| match members.binary_search_by(|member| member.id.cmp(&id)) {
+            Ok(there) => members[there].applied = applied,
+            Err(place) => members.insert(place, Member { id, entry, applied }),
         });
     }
 
     /// Takes a member off the list.
-    pub(crate) fn strike(&self, id: &str) {
-        self.members.send_modify(|members| members.retain(|member| member.id.0 != id));
+    pub(crate) fn strike(&self, id: &str) -> Member {
+        let mut gone = None;
+        self.members.send_modify(|members| gone = members.extract_if(.., |member| member.id.0 == id).next());
+        gone.unwrap()
+    }
+
+    /// Shows an entry as it was.
+    pub(crate) fn show(&self, member: Member) {
+        self.members.send_modify(|members| members.insert(members.partition_point(|one| one.id < member.id), member));
+    }
+
+    /// Takes a member off the list and puts it there anew in one step.
+    pub(crate) fn enters_anew(&self, id: &str, applied: u64) {
+        let entry = self.entries.fetch_add(1, Ordering::Relaxed);
+        self.members.send_modify(|members| {
+            let member = members.iter_mut().find(|member| member.id.0 == id).unwrap();
+            (member.entry, member.applied) = (entry, Seq(applied));
+        });
     }
 
     /// Commits something that no follower has facts of.

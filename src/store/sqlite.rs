@@ -248,11 +248,11 @@ impl Store for SqliteStore {
     fn renew(&self, member: MemberId, applied: Seq) -> BoxFuture<'_, Result<Renewal, StoreError>> {
         // The member first, the head second: see where a commit is published.
         self.shared.members.send_if_modified(|members| {
-            match members.iter_mut().find(|known| known.id == member) {
-                Some(known) if known.applied == applied => return false,
-                Some(known) => known.applied = applied,
-                None => members.push(Member { id: member, applied }),
+            if let Some(known) = members.iter_mut().find(|known| known.id == member) {
+                return std::mem::replace(&mut known.applied, applied) != applied;
             }
+            let place = members.partition_point(|known| known.id < member);
+            members.insert(place, Member { id: member, entry: 0, applied });
             true
         });
         let head = *self.head.borrow();

@@ -1,10 +1,9 @@
 //! The barrier: who takes access away waits until nobody can allow anything any more by what was before (G1).
 //!
-//! A member that says that it decides by the change does so from before it said it. A member that says nothing, or that has
-//! vanished from the list, is waited out: from the answer to the commit on for longer than any lease lasts that it can have
+//! A member that says that it decides by the change does so from before it said it. A member that says nothing, or whose
+//! entry has vanished from the list, is waited out: from the answer to the commit on for longer than any lease lasts that it can have
 //! got before. What is listed was read with the commit; whoever registers later is told of the change.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -20,39 +19,34 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 struct RollCall {
     seq: Seq,
-    silent: BTreeMap<MemberId, Member>,
+    /// By name.
+    silent: Vec<Member>,
     acknowledged: Vec<MemberId>,
-    /// Were on the list, and then were not: what a new entry of that name says does not speak for them.
-    vanished: Vec<Member>,
 }
 
 impl RollCall {
     fn of(committed: &Committed) -> Self {
-        let silent = committed.members.iter().map(|member| (member.id.clone(), member.clone())).collect();
-        Self { seq: committed.seq, silent, acknowledged: Vec::new(), vanished: Vec::new() }
+        let mut silent = committed.members.clone();
+        silent.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+        Self { seq: committed.seq, silent, acknowledged: Vec::new() }
     }
 
-    /// The list is this now.
+    /// The list is this now, by name. What a new entry of a name says does not speak for the one that was there, and of one
+    /// that is not listed nothing is known.
     fn hear(&mut self, members: &[Member]) {
-        let listed: BTreeMap<&MemberId, Seq> = members.iter().map(|member| (&member.id, member.applied)).collect();
-        for (id, member) in std::mem::take(&mut self.silent) {
-            match listed.get(&id) {
-                Some(applied) if *applied >= self.seq => self.acknowledged.push(id),
-                Some(_) => {
-                    self.silent.insert(id, member);
-                }
-                None => self.vanished.push(member),
+        let mut listed = members.iter().peekable();
+        let (seq, acknowledged) = (self.seq, &mut self.acknowledged);
+        self.silent.retain_mut(|silent| {
+            while listed.next_if(|member| member.id < silent.id).is_some() {}
+            let Some(said) = listed.next_if(|member| member.id == silent.id && member.entry == silent.entry) else {
+                return true;
+            };
+            silent.applied = said.applied;
+            if said.applied >= seq {
+                acknowledged.push(silent.id.clone());
             }
-        }
-    }
-
-    fn is_complete(&self) -> bool {
-        self.silent.is_empty() && self.vanished.is_empty()
-    }
-
-    fn over(self) -> (Vec<MemberId>, Vec<Member>) {
-        let waited_out = self.silent.into_values().chain(self.vanished).collect();
-        (self.acknowledged, waited_out)
+            said.applied < seq
+        });
     }
 }
 
@@ -72,7 +66,7 @@ async fn waited_for(
     loop {
         roll_call.hear(&members.borrow_and_update());
         let left = deadline.since(clock.boot());
-        if roll_call.is_complete() || left.is_zero() {
+        if roll_call.silent.is_empty() || left.is_zero() {
             break;
         }
         tokio::select! {
@@ -80,7 +74,7 @@ async fn waited_for(
             () = tokio::time::sleep(left.min(LOOK_EVERY)) => {}
         }
     }
-    let (acknowledged, waited_out) = roll_call.over();
+    let RollCall { acknowledged, silent: waited_out, .. } = roll_call;
     if !waited_out.is_empty() {
         tracing::warn!(seq = committed.seq.0, members = ?waited_out, "members that said nothing were waited out");
     }

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::history::*;
-use crate::store::{
-    ActivityFilter, Commit, CommitError, Member, MemberId, Object, Seq, Store, StoreError, Term, Write,
-};
+use crate::store::{ActivityFilter, Commit, CommitError, MemberId, Object, Seq, Store, StoreError, Term, Write};
 
 pub(in crate::store) async fn a_key_that_must_be_absent_is_created_once(store: Arc<dyn Store>) {
     let create =
@@ -123,8 +121,13 @@ pub(in crate::store) async fn a_commit_tells_the_members(store: Arc<dyn Store>) 
     store.renew(a.clone(), Seq(0)).await.unwrap();
     store.renew(b.clone(), Seq(1)).await.unwrap();
     store.renew(a.clone(), Seq(1)).await.unwrap();
-    let expected = [Member { id: a.clone(), applied: Seq(1) }, Member { id: b.clone(), applied: Seq(1) }];
-    assert_eq!(store.commit(commit("two", [])).await.unwrap().members, expected);
+    let committed = store.commit(commit("two", [])).await.unwrap().members;
+    assert!(committed.iter().map(|member| &member.id).eq([&a, &b]), "{committed:?}");
+    let told = watch.wait_for(|members| members.len() == 2 && members.iter().all(|m| m.applied == Seq(1))).await;
+    // Of the same entries.
+    assert!(
+        told.unwrap().iter().map(|member| (&member.id, member.entry)).eq(committed.iter().map(|m| (&m.id, m.entry)))
+    );
     // Whoever waits for the members to follow sees them do so.
     let waiting = tokio::spawn(async move {
         watch.wait_for(|members| members.len() == 2 && members.iter().all(|m| m.applied == Seq(2))).await.is_ok()

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::errors::Fault;
-use super::keys::Keys;
+use super::keys::{Keys, Watched};
 use super::records::{self, Head};
 use crate::store::sqlite::replay::Placed;
 use crate::store::{Commit, Epoch, Seq};
@@ -40,6 +40,7 @@ pub(super) enum Amiss {
 #[derive(Debug)]
 pub(super) struct Assembler {
     keys: Keys,
+    watched: Watched,
     epoch: Epoch,
     /// At this revision the epoch stood. What it was before is history: a restored store shows it again.
     epoch_stood_at: i64,
@@ -53,9 +54,9 @@ pub(super) struct Assembler {
 
 impl Assembler {
     /// Goes on after this place.
-    pub(super) fn after(keys: Keys, epoch: Epoch, seq: Seq, revision: i64) -> Self {
+    pub(super) fn after(keys: Keys, watched: Watched, epoch: Epoch, seq: Seq, revision: i64) -> Self {
         let seen = VecDeque::from([(seq, revision)]);
-        Self { keys, epoch, epoch_stood_at: 0, last: (seq, revision), seen, group: Vec::new() }
+        Self { keys, watched, epoch, epoch_stood_at: 0, last: (seq, revision), seen, group: Vec::new() }
     }
 
     /// The same, where the epoch was found to stand at this revision.
@@ -129,7 +130,12 @@ impl Assembler {
         if seq != self.last.0.next() {
             return Err(Amiss::Gap { expected: self.last.0.next(), shown: seq });
         }
-        if self.group.len() != head.n_events {
+        let whole = match self.watched {
+            Watched::Everything => head.n_events,
+            // The head and what stands in the log.
+            Watched::Log => 2,
+        };
+        if self.group.len() != whole {
             return Err(Amiss::Torn { revision });
         }
         let log = self.keys.log().into_bytes();

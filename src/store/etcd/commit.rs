@@ -94,7 +94,8 @@ pub(super) fn transaction(shared: &Shared, commit: &Commit, grounds: &Grounds) -
 }
 
 fn members(keys: &Keys) -> TxnOp {
-    TxnOp::get(keys.members(), Some(GetOptions::new().with_prefix()))
+    // Who there is, not what each says: with a thousand of them that would be the most of every answer.
+    TxnOp::get(keys.members(), Some(GetOptions::new().with_prefix().with_keys_only()))
 }
 
 /// What the answer says.

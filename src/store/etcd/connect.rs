@@ -10,6 +10,7 @@ use etcd_client::{
 };
 use tokio::sync::OnceCell;
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
+use uuid::Uuid;
 
 use super::errors::Failed;
 use crate::store::{BoxFuture, EtcdSettings, StoreError};
@@ -64,7 +65,9 @@ impl Cluster {
             (Some(_) | None, None) | (None, Some(_)) => None,
         };
         let clients = members.iter().map(|_| OnceCell::new()).collect();
-        Ok(Self { members, clients, preferred: AtomicUsize::new(0), user, attempt })
+        // Who all begin with the one that stands first leave the others idle.
+        let first = Uuid::new_v4().as_bytes().first().copied().unwrap_or_default();
+        Ok(Self { members, clients, preferred: AtomicUsize::new(usize::from(first)), user, attempt })
     }
 
     /// Carries a transaction out. It is sent again when there is no answer, so it must be one that happens once at most.
@@ -85,12 +88,16 @@ impl Cluster {
         .await
     }
 
-    /// Watches a prefix.
-    pub(super) async fn watch(&self, prefix: String, from_revision: i64) -> Result<WatchStream, Failed> {
-        let options = WatchOptions::new().with_prefix().with_start_revision(from_revision).with_fragment();
+    /// Watches the keys from one to another, without that.
+    pub(super) async fn watch(
+        &self,
+        (begin, end): (String, String),
+        from_revision: i64,
+    ) -> Result<WatchStream, Failed> {
+        let options = WatchOptions::new().with_range(end).with_start_revision(from_revision).with_fragment();
         self.ask(self.attempt, |mut connected| {
-            let (prefix, options) = (prefix.clone(), options.clone());
-            Box::pin(async move { connected.watch.watch(prefix, Some(options)).await })
+            let (begin, options) = (begin.clone(), options.clone());
+            Box::pin(async move { connected.watch.watch(begin, Some(options)).await })
         })
         .await
     }

@@ -9,6 +9,7 @@ use etcd_client::{EventType, WatchResponse, WatchStream};
 
 use super::batch::{Amiss, Assembler, Event};
 use super::errors::Fault;
+use super::keys::Watched;
 use super::log::{self, Entry, PORTION};
 use super::shared::{Shared, Start};
 use crate::store::sqlite::replay::Placed;
@@ -21,6 +22,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 #[derive(Debug)]
 pub(super) struct Feed {
     shared: Arc<Shared>,
+    watched: Watched,
     from: Seq,
     /// None: where to begin is not known yet.
     assembler: Option<Assembler>,
@@ -53,9 +55,10 @@ enum Brought {
 
 impl Feed {
     /// Follows the commits after this one.
-    pub(super) fn after(shared: Arc<Shared>, from: Seq) -> Self {
+    pub(super) fn after(shared: Arc<Shared>, watched: Watched, from: Seq) -> Self {
         Self {
             shared,
+            watched,
             from,
             assembler: None,
             quiet_until: 0,
@@ -105,7 +108,7 @@ impl Feed {
                 self.shared.standing().await?;
             }
             let Some(epoch) = self.shared.epoch.get().cloned() else { return Ok(()) };
-            let assembler = Assembler::after(self.shared.keys.clone(), epoch, start.seq, start.revision);
+            let assembler = Assembler::after(self.shared.keys.clone(), self.watched, epoch, start.seq, start.revision);
             self.assembler = Some(assembler.since(self.shared.epoch_stood_at.load(Ordering::Acquire)));
             self.quiet_until = start.quiet_until;
         }
@@ -129,7 +132,7 @@ impl Feed {
         }
         if self.stream.is_none() {
             let from = self.quiet_until.max(revision) + 1;
-            let opened = self.shared.cluster.watch(self.shared.keys.commits(), from).await?;
+            let opened = self.shared.cluster.watch(self.shared.keys.watched(self.watched), from).await?;
             assembler.begin_anew();
             self.stream = Some(Stream(opened));
         }

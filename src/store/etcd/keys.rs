@@ -1,6 +1,7 @@
 //! Where things stand in etcd.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use sha2::{Digest as _, Sha256};
 
@@ -37,6 +38,15 @@ impl Followed {
     }
 }
 
+/// Which of the keys that commits write are watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Watched {
+    /// All: so it is noticed when an object vanishes behind the commits' back.
+    Everything,
+    /// The log and the head, from which all is made: what many watch is sent many times.
+    Log,
+}
+
 impl Keys {
     pub(super) fn below(prefix: &str) -> Self {
         Self { prefix: prefix.trim_end_matches('/').to_owned() }
@@ -50,6 +60,16 @@ impl Keys {
     /// Everything that belongs to commits.
     pub(super) fn commits(&self) -> String {
         format!("{}/acc/v1/", self.prefix)
+    }
+
+    /// What a watch of these keys shows: its beginning, and what it ends before.
+    pub(super) fn watched(&self, watched: Watched) -> (String, String) {
+        match watched {
+            // What lies below a name ends where what lies beside it begins.
+            Watched::Everything => (self.commits(), format!("{}/acc/v10", self.prefix)),
+            // Nothing stands between the epoch, the head and the log.
+            Watched::Log => (self.epoch(), format!("{}/acc/v1/log0", self.prefix)),
+        }
     }
 
     pub(super) fn epoch(&self) -> String {
@@ -97,9 +117,22 @@ impl Keys {
         format!("{}/acc/v1/policies", self.prefix)
     }
 
-    /// One of the ranges that objects of a kind are spread over.
-    pub(super) fn shard_of(&self, kind: Followed, shard: u16) -> String {
-        format!("{}/acc/v1/{}/{shard:02x}/", self.prefix, kind.name())
+    /// Every object of a kind.
+    pub(super) fn of_kind(&self, kind: Followed) -> String {
+        format!("{}/acc/v1/{}/", self.prefix, kind.name())
+    }
+
+    /// The range of some of the shards that objects of a kind are spread over: its beginning, and what it ends before.
+    pub(super) fn shards(&self, kind: Followed, shards: Range<u16>) -> (String, String) {
+        let all = self.of_kind(kind);
+        // No shard begins with a `g`.
+        let begin = |shard| if shard < SHARDS { format!("{all}{shard:02x}/") } else { format!("{all}g") };
+        (begin(shards.start), begin(shards.end))
+    }
+
+    /// A list of members, by what is in it.
+    pub(super) fn roster(&self, digest: &str) -> String {
+        format!("{}/acc/roster/{digest}", self.prefix)
     }
 
     pub(super) fn barrier(&self, at: Timestamp, seq: Seq, unique: &str) -> String {
@@ -113,6 +146,11 @@ impl Keys {
 
     pub(super) fn members(&self) -> String {
         format!("{}/fleet/v1/", self.prefix)
+    }
+
+    /// What a watch of the members shows.
+    pub(super) fn all_members(&self) -> (String, String) {
+        (self.members(), format!("{}/fleet/v10", self.prefix))
     }
 
     pub(super) fn member(&self, id: &MemberId) -> String {
@@ -188,12 +226,30 @@ mod tests {
         assert_eq!(at(Key::SupportRequest(case.clone())), format!("/acc/v1/case/{shard}/sr-1"));
         let request = Key::AccessRequest(AccessRequestId::new("ar-1").unwrap());
         assert_eq!(at(request.clone()), format!("/acc/v1/req/{shard}/sr-1/ar-1"));
-        assert!(
-            at(request.clone()).starts_with(&keys.shard_of(Followed::AccessRequests, u16::from(super::shard("sr-1"))))
-        );
+        let own = u16::from(super::shard("sr-1"));
+        for shard in 0..SHARDS {
+            let (begin, end) = keys.shards(Followed::AccessRequests, shard..shard + 1);
+            let is_within = (begin..end).contains(&at(request.clone()));
+            assert_eq!(is_within, shard == own, "{shard}");
+        }
         let slot = Key::Slot(case.clone(), TenantId::new("contoso").unwrap());
         assert_eq!(at(slot), format!("/acc/v1/uniq/{shard}/sr-1/contoso"));
         assert_eq!(keys.object(&request, || None), None);
+        for (key, is_of_log) in [
+            (keys.epoch(), true),
+            (keys.head(), true),
+            (keys.log_entry(Timestamp::from_millis(0), "~"), true),
+            (at(Key::SupportRequest(case.clone())), false),
+            (at(request.clone()), false),
+            (at(Key::Tenant(TenantId::new("contoso").unwrap())), false),
+            (keys.rollout(), false),
+        ] {
+            let is_in = |watched| {
+                let (begin, end) = keys.watched(watched);
+                (begin..end).contains(&key)
+            };
+            assert_eq!((is_in(Watched::Everything), is_in(Watched::Log)), (true, is_of_log), "{key}");
+        }
         assert!(!at(Key::RememberedAnswer("tool/1".to_owned())).starts_with(&keys.commits()));
         assert_eq!(hour(Timestamp::from_millis(1_790_000_000_000)), "2026092114");
         assert_eq!(keys.log_entry(Timestamp::from_millis(0), "t/1"), "/acc/v1/log/1970010100/t%2F1");

@@ -69,5 +69,9 @@ fn seen(keys: &Keys, entry: &KeyValue) -> Option<SeenMember> {
     let present: Option<Present> = serde_json::from_slice(entry.value()).ok();
     let applied = Seq(present.as_ref().map_or(0, |present| present.applied_seq));
     let about = present.and_then(|present| present.about).and_then(|about| serde_json::from_str(about.get()).ok());
-    Some(SeenMember { member: Member { id, applied }, written: entry.mod_revision(), about })
+    Some(SeenMember {
+        member: Member { id, entry: entry.create_revision().unsigned_abs(), applied },
+        written: entry.mod_revision(),
+        about,
+    })
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use etcd_client::{EventType, GetOptions, GetResponse, KeyValue, Txn, TxnOp};
 use parking_lot::Mutex;
+use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::errors::Fault;
@@ -21,6 +23,9 @@ const REMEMBERED: usize = 1_024;
 
 /// How long to wait before a failed watch is tried again.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// What members say is told on so seldom: a thousand of them speak in turn, and everybody who waits looks at each list.
+const APART: Duration = Duration::from_millis(5);
 
 /// A member as a transaction listed it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,9 +43,11 @@ impl Listed {
 
     fn of(keys: &Keys, entry: &KeyValue) -> Option<Self> {
         let id = keys.member_at(entry.key())?;
-        // Of a key that says nothing it is not known that anything is in force: it is waited for.
+        // Of a key that says nothing, or was read without what it says, it is not known that anything is in force: it is
+        // waited for.
         let applied = serde_json::from_slice(entry.value()).map_or(0, |present: Present| present.applied_seq);
-        Some(Self { member: Member { id, applied: Seq(applied) }, written: entry.mod_revision() })
+        let member = Member { id, entry: entry.create_revision().unsigned_abs(), applied: Seq(applied) };
+        Some(Self { member, written: entry.mod_revision() })
     }
 }
 
@@ -48,6 +55,8 @@ impl Listed {
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     by_seq: Mutex<VecDeque<(Seq, BTreeMap<MemberId, i64>)>>,
+    /// The list of members that was kept last, by what is in it.
+    roster: Mutex<Option<String>>,
 }
 
 impl Seen {
@@ -65,24 +74,36 @@ impl Seen {
         }
     }
 
-    fn of(&self, seq: Seq) -> BTreeMap<MemberId, i64> {
-        let by_seq = self.by_seq.lock();
-        by_seq.iter().find(|(known, _)| *known == seq).map(|(_, written)| written.clone()).unwrap_or_default()
+    /// The list of a commit, which is long where there are many members and needed once. No later one takes its place.
+    fn take(&self, seq: Seq) -> BTreeMap<MemberId, i64> {
+        let mut by_seq = self.by_seq.lock();
+        let kept = by_seq.iter_mut().find(|(known, _)| *known == seq);
+        kept.map(|(_, written)| std::mem::take(written)).unwrap_or_default()
     }
 }
 
 /// Keeps what came of waiting, then strikes off who was waited out and has not written since the commit.
 pub(super) async fn note(shared: &Shared, seen: &Seen, barrier: &Barrier) -> Result<(), Fault> {
+    let roster = roster(barrier);
+    let roster = written(&roster).map_err(Fault::Unavailable)?;
+    let digest = const_hex::encode(Sha256::digest(&roster));
     let waited = BarrierRecord {
         seq: barrier.seq.0,
         at: barrier.at,
-        acknowledged: barrier.acknowledged.iter().map(|member| member.0.clone()).collect(),
+        roster: digest.clone(),
+        acknowledged: barrier.acknowledged.len(),
         waited_out: barrier.waited_out.iter().map(Silent::from).collect(),
     };
     let value = written(&waited).map_err(Fault::Unavailable)?;
     let key = shared.keys.barrier(barrier.at, barrier.seq, &Uuid::new_v4().to_string());
-    shared.transact(Txn::new().and_then([TxnOp::put(key, value, None)])).await?;
-    let written = seen.of(barrier.seq);
+    let mut puts = vec![TxnOp::put(key, value, None)];
+    let is_kept = seen.roster.lock().as_ref() == Some(&digest);
+    if !is_kept {
+        puts.push(TxnOp::put(shared.keys.roster(&digest), roster, None));
+    }
+    shared.transact(Txn::new().and_then(puts)).await?;
+    *seen.roster.lock() = Some(digest);
+    let written = seen.take(barrier.seq);
     for silent in &barrier.waited_out {
         let Some(written) = written.get(&silent.id) else { continue };
         // One that stays is waited for again by the next change that takes access away.
@@ -95,6 +116,15 @@ pub(super) async fn note(shared: &Shared, seen: &Seen, barrier: &Barrier) -> Res
         }
     }
     Ok(())
+}
+
+/// Who was waited for. The lists hardly ever change: each is kept once, so that what is kept of a wait stays short in a large
+/// fleet.
+fn roster(barrier: &Barrier) -> Vec<&str> {
+    let waited_out = barrier.waited_out.iter().map(|member| &member.id);
+    let mut names: Vec<&str> = barrier.acknowledged.iter().chain(waited_out).map(|id| id.0.as_str()).collect();
+    names.sort_unstable();
+    names
 }
 
 /// Tells the members as they change, until the process ends.
@@ -111,35 +141,41 @@ async fn watch_once(shared: &Shared, members: &watch::Sender<Vec<Member>>) -> Re
     let mut listed = shared.cluster.range(shared.keys.members(), GetOptions::new().with_prefix()).await?;
     let at = listed.header().map_or(0, etcd_client::ResponseHeader::revision);
     let read = listed.take_kvs();
-    let mut known: BTreeMap<Vec<u8>, Member> = BTreeMap::new();
-    for entry in &read {
-        if let Some(listed) = Listed::of(&shared.keys, entry) {
-            known.insert(entry.key().to_vec(), listed.member);
-        }
-    }
+    let members_of =
+        |entry: &KeyValue| Listed::of(&shared.keys, entry).map(|Listed { member, .. }| (member.id.clone(), member));
+    let mut known: BTreeMap<MemberId, Member> = read.iter().filter_map(members_of).collect();
     tell(members, &known);
-    let mut stream = shared.cluster.watch(shared.keys.members(), at + 1).await?;
+    let mut told_at = Instant::now();
+    let mut is_told = true;
+    let mut stream = shared.cluster.watch(shared.keys.all_members(), at + 1).await?;
     loop {
-        let response = stream.message().await.map_err(|error| Fault::Unavailable(error.to_string()))?;
-        let Some(response) = response.filter(|response| !response.canceled()) else {
+        if !is_told && told_at.elapsed() >= APART {
+            tell(members, &known);
+            (told_at, is_told) = (Instant::now(), true);
+        }
+        let answered = tokio::select! {
+            response = stream.message() => response.map_err(|error| Fault::Unavailable(error.to_string()))?,
+            () = tokio::time::sleep_until(told_at + APART), if !is_told => continue,
+        };
+        let Some(response) = answered.filter(|response| !response.canceled()) else {
             return Err(Fault::Unavailable("the watch ended".to_owned()));
         };
         for event in response.events() {
             let Some(entry) = event.kv() else { continue };
             match event.event_type() {
-                EventType::Delete => drop(known.remove(entry.key())),
-                EventType::Put => {
-                    if let Some(listed) = Listed::of(&shared.keys, entry) {
-                        known.insert(entry.key().to_vec(), listed.member);
+                EventType::Delete => {
+                    if let Some(id) = shared.keys.member_at(entry.key()) {
+                        known.remove(&id);
                     }
                 }
+                EventType::Put => known.extend(members_of(entry)),
             }
+            is_told = false;
         }
-        tell(members, &known);
     }
 }
 
-fn tell(members: &watch::Sender<Vec<Member>>, known: &BTreeMap<Vec<u8>, Member>) {
+fn tell(members: &watch::Sender<Vec<Member>>, known: &BTreeMap<MemberId, Member>) {
     let now: Vec<Member> = known.values().cloned().collect();
     members.send_if_modified(|before| *before != now && std::mem::replace(before, now.clone()) != now);
 }

@@ -39,7 +39,10 @@ pub(super) struct Present {
 pub(super) struct BarrierRecord {
     pub(super) seq: u64,
     pub(super) at: Timestamp,
-    pub(super) acknowledged: Vec<String>,
+    /// The list of the members that were waited for, by what is in it.
+    pub(super) roster: String,
+    /// How many of them said that they decide by the commit: all but those that were waited out.
+    pub(super) acknowledged: usize,
     pub(super) waited_out: Vec<Silent>,
 }
 

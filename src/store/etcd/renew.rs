@@ -30,7 +30,9 @@ impl Registrations {
     pub(super) fn ours(&self) -> Vec<Member> {
         let known = self.known.lock();
         let ours = known.iter().filter_map(|(id, registration)| match registration {
-            Registration::Ours { applied, .. } => Some(Member { id: id.clone(), applied: *applied }),
+            Registration::Ours { created, applied } => {
+                Some(Member { id: id.clone(), entry: created.unsigned_abs(), applied: *applied })
+            }
             Registration::Others { .. } => None,
         });
         ours.collect()

@@ -18,7 +18,7 @@ use super::connect::Cluster;
 use super::copy::{self, Questions};
 use super::errors::Fault;
 use super::feed::Feed;
-use super::keys::Keys;
+use super::keys::{Keys, Watched};
 use super::members::{self, Listed, Seen};
 use super::ranges;
 use super::renew::Registrations;
@@ -117,7 +117,7 @@ impl EtcdStore {
                 let start = begin(&shared, &copy).await?;
                 shared.remember(start);
                 let (questions, asked) = Questions::new();
-                let feed = Feed::after(Arc::clone(&shared), start.seq);
+                let feed = Feed::after(Arc::clone(&shared), Watched::Everything, start.seq);
                 tasks.push(spawn(copy::keep_up(Arc::clone(&shared), Arc::clone(&copy), feed)));
                 tasks.push(spawn(copy::answer(Arc::clone(&shared), asked)));
                 tasks.push(spawn(members::keep_watching(Arc::clone(&shared), members.clone())));
@@ -347,7 +347,7 @@ impl Store for EtcdStore {
 
     fn changes(&self, from: Seq) -> Result<Box<dyn ChangeFeed>, StoreError> {
         let Some(authority) = &self.authority else {
-            return Ok(Box::new(Feed::after(Arc::clone(&self.shared), from)));
+            return Ok(Box::new(Feed::after(Arc::clone(&self.shared), Watched::Log, from)));
         };
         Ok(Box::new(CopyFeed { feed: authority.copy.changes(from)?, lost: self.shared.lost.subscribe() }))
     }

@@ -26,12 +26,16 @@ impl Scene {
         store.says("ada", 4);
         store.says("ben", 4);
         let committed = Committed { seq: Seq(5), members: store.watch_members().borrow().clone() };
+        let scene = Self::waiting_for(store, clock, committed);
+        scene.look().await;
+        scene
+    }
+
+    fn waiting_for(store: Arc<LeasingStore>, clock: ManualClock, committed: Committed) -> Self {
         let answered_at = clock.boot();
         let (watched, time) = (Arc::clone(&store), clock.clone());
         let waiting = tokio::spawn(async move { waited_for(&*watched, &time, &committed, answered_at, WAIT).await });
-        let scene = Self { store, clock, waiting };
-        scene.look().await;
-        scene
+        Self { store, clock, waiting }
     }
 
     /// Lets it look as often as there is something to see.
@@ -100,6 +104,35 @@ async fn a_member_that_vanishes_is_waited_out_and_a_new_entry_of_its_name_does_n
     scene.clock.advance_millis(6_350);
     scene.store.says("cid", 5);
     assert_eq!(scene.ended().await, (vec!["ada".to_owned()], vec![("ben".to_owned(), 4)]));
+}
+
+#[tokio::test]
+async fn a_new_entry_does_not_speak_for_the_one_before_when_nobody_saw_that_go() {
+    let scene = Scene::begin().await;
+    scene.store.says("ada", 5);
+    // Both at once, as a list that is told seldom shows it.
+    scene.store.enters_anew("ben", 5);
+    assert!(scene.is_waiting().await);
+    scene.clock.advance_millis(6_350);
+    scene.store.says("cid", 5);
+    assert_eq!(scene.ended().await, (vec!["ada".to_owned()], vec![("ben".to_owned(), 4)]));
+}
+
+#[tokio::test]
+async fn a_member_that_the_list_does_not_show_yet_is_heard_when_it_does() {
+    let (store, clock) = (Arc::new(LeasingStore::new()), ManualClock::at(Timestamp::from_millis(1_000_000)));
+    store.says("ada", 4);
+    store.says("ben", 4);
+    let committed = Committed { seq: Seq(5), members: store.watch_members().borrow().clone() };
+    // As the list was before the commit.
+    let ben = store.strike("ben");
+    let scene = Scene::waiting_for(store, clock, committed);
+    scene.store.says("ada", 5);
+    assert!(scene.is_waiting().await);
+    scene.store.show(ben);
+    assert!(scene.is_waiting().await);
+    scene.store.says("ben", 5);
+    assert_eq!(scene.ended().await, (vec!["ada".to_owned(), "ben".to_owned()], vec![]));
 }
 
 #[tokio::test]

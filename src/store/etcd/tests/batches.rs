@@ -3,7 +3,7 @@
 use crate::store::contract::{commit, tenant};
 use crate::store::etcd::batch::{Amiss, Assembler, Event};
 use crate::store::etcd::errors::Fault;
-use crate::store::etcd::keys::Keys;
+use crate::store::etcd::keys::{Keys, Watched};
 use crate::store::etcd::records::Head;
 use crate::store::{Epoch, Object, Seq};
 
@@ -28,7 +28,11 @@ fn shown(seq: u64, revision: i64) -> Vec<Event> {
 }
 
 fn after(seq: u64, revision: i64) -> Assembler {
-    Assembler::after(Keys::below(""), Epoch("one".to_owned()), Seq(seq), revision)
+    watching(Watched::Everything, seq, revision)
+}
+
+fn watching(watched: Watched, seq: u64, revision: i64) -> Assembler {
+    Assembler::after(Keys::below(""), watched, Epoch("one".to_owned()), Seq(seq), revision)
 }
 
 /// The commits that come out, up to the first thing that is amiss.
@@ -75,6 +79,28 @@ fn an_event_shown_twice_within_a_commit_is_noticed() {
         events.insert(twice, events[twice].clone());
         assert_eq!(all(&mut after(0, 0), events), Err(Amiss::Torn { revision: 5 }), "event {twice} twice");
     }
+}
+
+#[test]
+fn who_watches_the_log_alone_notices_as_much() {
+    let of_log = |commits: &[(u64, i64)]| -> Vec<Event> {
+        commits.iter().flat_map(|(seq, revision)| shown(*seq, *revision).split_off(2)).collect()
+    };
+    let begin = || watching(Watched::Log, 0, 0);
+    assert_eq!(all(&mut begin(), of_log(&[(1, 5), (2, 6), (1, 5), (3, 9)])), Ok(vec![1, 2, 3]));
+    let gap = all(&mut begin(), of_log(&[(1, 5), (3, 9)]));
+    assert_eq!(gap, Err(Amiss::Gap { expected: Seq(2), shown: Seq(3) }));
+    for missing in 0..2 {
+        let mut events = of_log(&[(1, 5), (2, 6)]);
+        events.remove(missing);
+        assert_eq!(all(&mut begin(), events), Err(Amiss::Torn { revision: 5 }), "without event {missing}");
+    }
+    let mut twice = of_log(&[(1, 5)]);
+    twice.insert(0, twice[0].clone());
+    assert_eq!(all(&mut begin(), twice), Err(Amiss::Torn { revision: 5 }));
+    let mut others = of_log(&[(1, 5)]);
+    others[0] = Event { revision: 5, ..shown(7, 5).remove(2) };
+    assert_eq!(all(&mut begin(), others), Err(Amiss::Torn { revision: 5 }));
 }
 
 #[test]

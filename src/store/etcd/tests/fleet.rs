@@ -194,9 +194,11 @@ fn id(name: &str) -> MemberId {
 }
 
 async fn members_become(store: &EtcdStore, expected: &[(&str, u64)]) {
-    let expected: Vec<_> = expected.iter().map(|(name, seq)| Member { id: id(name), applied: Seq(*seq) }).collect();
+    let is_there = |members: &Vec<Member>| {
+        members.iter().map(|member| (member.id.0.as_str(), member.applied.0)).eq(expected.iter().copied())
+    };
     let mut members = store.watch_members();
-    let seen = tokio::time::timeout(Duration::from_secs(20), members.wait_for(|members| *members == expected)).await;
+    let seen = tokio::time::timeout(Duration::from_secs(20), members.wait_for(is_there)).await;
     assert!(seen.is_ok(), "{:?}", *store.watch_members().borrow());
 }
 
@@ -220,7 +222,12 @@ async fn a_silent_member_is_struck_off_and_registers_anew() {
     authority.note_barrier(barrier).await.unwrap();
     members_become(&authority, &[("awake", 0)]).await;
     let kept = etcdctl(&fleet, &["get", "--prefix", "--print-value-only", &format!("{}acc/barrier/", fleet.root())]);
-    assert!(kept.contains(r#""seq":1"#) && kept.contains(r#""acknowledged":["x"]"#), "{kept}");
+    assert!(kept.contains(r#""seq":1"#) && kept.contains(r#""acknowledged":1"#), "{kept}");
+    let rosters = etcdctl(&fleet, &["get", "--prefix", &format!("{}acc/roster/", fleet.root())]);
+    let (at, roster) = rosters.trim_end().split_once('\n').unwrap();
+    assert_eq!(roster, r#"["awake","silent","x"]"#);
+    let digest = at.rsplit('/').next().unwrap();
+    assert!(digest.len() == 64 && kept.contains(&format!(r#""roster":"{digest}""#)), "{at} {kept}");
     assert!(kept.contains(r#"{"member":"silent","applied_seq":0}"#), "{kept}");
 
     assert!(matches!(silent.renew(id("silent"), Seq(1)).await, Err(StoreError::Fenced)));
