@@ -64,11 +64,9 @@ impl Cluster {
         Ok(())
     }
 
-    /// The members' URLs, beginning with another one for each `turn`.
-    pub(crate) fn urls(&self, turn: usize) -> Vec<String> {
-        let mut urls = self.urls.clone();
-        urls.rotate_left(turn % MEMBERS);
-        urls
+    /// The members' URLs.
+    pub(crate) fn urls(&self) -> Vec<String> {
+        self.urls.clone()
     }
 
     async fn client(&self) -> Result<Client, Failure> {

@@ -37,7 +37,7 @@ pub(crate) fn compare(cases: usize, rounds: usize) -> Result<(), Failure> {
     let cluster = runtime.block_on(Cluster::start(folder.path()))?;
     runtime.block_on(async {
         let copy = folder.path().join("copy.db");
-        let store = Arc::new(open(&cluster, 0, Role::Authority { copy: &copy }, "loader").await?);
+        let store = Arc::new(open(&cluster, Role::Authority { copy: &copy }, "loader").await?);
         fill(&store, cases).await?;
         store.close();
         fixture::fill(&embedded.join("store.db"), cases).await
@@ -96,7 +96,7 @@ fn in_process(
 ) -> Result<(), Failure> {
     let policies = Arc::new(Policies::new(Bundle::load(&BundleSource::shipped())?));
     let alone: Arc<dyn Store> = Arc::new(SqliteStore::open(&embedded.join("store.db"))?);
-    let shared: Arc<dyn Store> = Arc::new(runtime.block_on(open(cluster, 0, Role::Sidecar, "bench"))?);
+    let shared: Arc<dyn Store> = Arc::new(runtime.block_on(open(cluster, Role::Sidecar, "bench"))?);
     let sides = [Deciding::on(runtime, Arc::clone(&alone), &policies), Deciding::on(runtime, shared, &policies)];
     let questions: Vec<ReadQuestion<'_>> = asked
         .iter()

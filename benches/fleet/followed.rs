@@ -26,7 +26,7 @@ async fn measured(requests: usize, duration: Duration) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let cluster = Cluster::start(folder.path()).await?;
     let copy = folder.path().join("copy.db");
-    let store = Arc::new(open(&cluster, 0, Role::Authority { copy: &copy }, "authority").await?);
+    let store = Arc::new(open(&cluster, Role::Authority { copy: &copy }, "authority").await?);
     let started = Instant::now();
     fill(&store, requests).await?;
     let filled = started.elapsed().as_secs_f64();

@@ -29,8 +29,7 @@ impl Members {
         let mut members = Self { replicas: Vec::with_capacity(count), following: JoinSet::new() };
         for number in 0..count {
             let name = format!("member-{number:04}");
-            // Who all begin with the same member of etcd leave the others idle.
-            let store = open(cluster, number, Role::Sidecar, &name).await?;
+            let store = open(cluster, Role::Sidecar, &name).await?;
             members.add(Arc::new(store), name, acknowledge);
             if let Some(before) = number.checked_sub(AT_ONCE) {
                 members.until_fresh(before).await?;

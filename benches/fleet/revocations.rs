@@ -72,7 +72,7 @@ async fn measured(count: usize, options: &Options) -> Result<(), Failure> {
     let people = prepare_member(&place, &cluster, "authority", options.acknowledge_ms.min(1_500))?;
     // Every tenth case has no consent that could be revoked.
     let cases = planned * 10 / 9 + 10;
-    let store = Arc::new(open(&cluster, 0, Role::Authority { copy: &place.join("store.db") }, "loader").await?);
+    let store = Arc::new(open(&cluster, Role::Authority { copy: &place.join("store.db") }, "loader").await?);
     fill(&store, cases).await?;
     store.close();
     drop(store);

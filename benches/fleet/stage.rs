@@ -18,15 +18,19 @@ use crate::servers::{People, Server, prepare};
 const LEASE: Duration = Duration::from_secs(5);
 const WAIT_OUT: Duration = Duration::from_millis(6_350);
 
+/// For each request to etcd, at all of its members together. When etcd has more to do than it can, patience helps: what is
+/// given up is asked again, of the next member.
+const TIMEOUT_MS: u64 = 1_500;
+
 /// etcd takes 128 operations in one transaction.
 const OBJECTS_AT_ONCE: usize = 100;
 /// How many commits of a load are under way at once.
 const COMMITS_AT_ONCE: usize = 16;
 
 /// Opens the fleet's store in this process.
-pub(crate) async fn open(cluster: &Cluster, turn: usize, role: Role<'_>, member: &str) -> Result<EtcdStore, Failure> {
+pub(crate) async fn open(cluster: &Cluster, role: Role<'_>, member: &str) -> Result<EtcdStore, Failure> {
     let settings = EtcdSettings {
-        endpoints: cluster.urls(turn),
+        endpoints: cluster.urls(),
         prefix: String::new(),
         user: None,
         password_file: None,
@@ -34,7 +38,7 @@ pub(crate) async fn open(cluster: &Cluster, turn: usize, role: Role<'_>, member:
         certificate: None,
         key: None,
         domain: None,
-        timeout_ms: 1_000,
+        timeout_ms: TIMEOUT_MS,
     };
     let (_, about) = watch::channel("{}".to_owned());
     let member = MemberId(member.to_owned());
@@ -100,10 +104,11 @@ pub(crate) fn prepare_member(
         fleet.wait_ms = {wait}
         fleet.acknowledge_ms = {acknowledge_ms}
         fleet.etcd.endpoints = {urls:?}
+        fleet.etcd.timeout_ms = {TIMEOUT_MS}
         "#,
         lease = LEASE.as_millis(),
         wait = WAIT_OUT.as_millis(),
-        urls = cluster.urls(0),
+        urls = cluster.urls(),
     );
     std::fs::write(folder.join("consentry.toml"), settings(folder, &more))?;
     Ok(people)
