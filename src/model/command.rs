@@ -213,6 +213,32 @@ impl Refusal {
             Self::Wider => "scope_wider",
         }
     }
+
+    /// Whether it tells that somebody has ended or narrowed what the command is about, so that whoever hears it may take
+    /// that access for gone.
+    #[must_use]
+    pub const fn tells_of_an_end(&self) -> bool {
+        match self {
+            Self::SupportRequestClosed
+            | Self::AccessRequestEnded
+            | Self::TaskOver(_)
+            | Self::NotPending(_)
+            | Self::NotApproved(_)
+            | Self::Wider => true,
+            Self::NotAPerson
+            | Self::SupportRequestExists
+            | Self::UnknownSupportRequest
+            | Self::SupportRequestOpen
+            | Self::AccessRequestLive(_)
+            | Self::TooManyAccessRequests
+            | Self::UnknownAccessRequest
+            | Self::UnknownConsent
+            | Self::DenialUsed
+            | Self::DenialExpired
+            | Self::NoCategory
+            | Self::EndTimePassed => false,
+        }
+    }
 }
 
 impl Consent {

@@ -72,12 +72,23 @@ impl Workflow {
 
     async fn change_now(&self, change: Change<'_>) -> Result<Answered, WorkflowError> {
         let tried = self.carry_out(&change).await;
-        let is_refused = matches!(tried, Err(WorkflowError::Refused(_) | WorkflowError::Outdated { .. }));
+        let tells_of_an_end = match &tried {
+            Err(WorkflowError::Refused(refusal)) => refusal.tells_of_an_end(),
+            Err(WorkflowError::Outdated { .. }) => true,
+            Ok(_) | Err(_) => return tried,
+        };
         // The same call may have been carried out after this one had looked for its key: then it is what was in the way.
-        match change.once.filter(|_| is_refused) {
-            Some(once) => self.remembered(once).await?.map_or(tried, Ok),
-            None => tried,
+        if let Some(once) = change.once
+            && let Some(answered) = self.remembered(once).await?
+        {
+            return Ok(answered);
         }
+        // What is in the way may be another authority's change that still waits for a member. Whoever is told that access
+        // has ended may believe it. Each such refusal waits, whatever was in its way: how long must not tell what that was.
+        if tells_of_an_end && self.store.wait_out().is_some() {
+            self.everything_in_force().await?;
+        }
+        tried
     }
 
     /// The wish is judged on the case as it is now, each time that somebody else was first.
@@ -136,9 +147,11 @@ impl Workflow {
             let members = self.store.watch_members().borrow().clone();
             return self.in_force(&Committed { seq, members }).await;
         }
-        if self.is_in_force(seq) {
-            return Ok(());
-        }
+        if self.is_in_force(seq) { Ok(()) } else { self.everything_in_force().await }
+    }
+
+    /// Whatever was committed before this call is in force everywhere.
+    async fn everything_in_force(&self) -> Result<(), WorkflowError> {
         let nothing = Commit {
             txn_id: txn_id(),
             at: self.clock.now(),

@@ -15,3 +15,4 @@ mod proxy;
 mod revokers;
 mod rights;
 mod stage;
+mod told;
