@@ -14,5 +14,7 @@ mod protocol;
 mod proxy;
 mod revokers;
 mod rights;
+mod rollouts;
 mod stage;
+mod status;
 mod told;

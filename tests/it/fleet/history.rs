@@ -1,9 +1,10 @@
 //! What was allowed, what was taken away, and when: on the one clock that all processes of this machine share, so exact.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use consentry::clock::{Clock as _, SystemClock};
+use serde_json::Value;
 
 /// The machine's uptime, in nanoseconds.
 pub fn up_ns() -> u64 {
@@ -45,6 +46,8 @@ pub struct History {
     pub denials: u64,
     /// Allows that were dropped, because they came after their validity.
     pub dropped: u64,
+    /// By which policies it was allowed, and by which denied.
+    pub versions: BTreeSet<(bool, String)>,
 }
 
 /// What a history amounts to.
@@ -55,6 +58,7 @@ pub struct Tally {
     pub denials: u64,
     pub closed: BTreeMap<String, u64>,
     pub dropped: u64,
+    pub versions: BTreeSet<(bool, String)>,
     /// Asked after access was taken away successfully, allowed, and used.
     pub violations: usize,
     pub worst: Duration,
@@ -70,12 +74,22 @@ pub struct Tally {
 }
 
 impl History {
+    /// This answer decided so.
+    pub fn note_version(&mut self, decision: bool, answer: &Value) {
+        let version = answer["context"]["policy_version"].as_str().unwrap_or("none");
+        let noted = (decision, version.to_owned());
+        if !self.versions.contains(&noted) {
+            self.versions.insert(noted);
+        }
+    }
+
     pub fn tally(&self) -> Tally {
         let mut tally = Tally {
             allows: self.allows.len(),
             denials: self.denials,
             closed: self.closed.clone(),
             dropped: self.dropped,
+            versions: self.versions.clone(),
             ..Tally::default()
         };
         let (mut worst, mut under_way_worst) = (0, 0);

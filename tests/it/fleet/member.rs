@@ -11,6 +11,7 @@ use consentry::identity::development::DevelopmentKey;
 use consentry::model::Timestamp;
 use consentry::replica::{Granted, Leases, MakeLeases, SoundLeases};
 use consentry::store::Seq;
+use rustix::process::Signal;
 use serde::{Deserialize, Serialize};
 
 use super::proxy::Line;
@@ -112,6 +113,26 @@ impl Process {
             timeout = times.timeout,
         );
         self.site.settings(&settings(self.site.path(), &more));
+    }
+
+    /// Writes the settings with more of them.
+    pub fn also(&self, times: Times, more: &str) {
+        self.configure(self.line.urls(), times, more);
+    }
+
+    /// Ends it as a service manager does.
+    pub fn stop(&mut self) {
+        if let Some(mut sidecar) = self.running.take() {
+            sidecar.signal(Signal::TERM);
+            assert!(sidecar.end().success(), "{}: {:#?}", self.name, sidecar.log.lock());
+        }
+    }
+
+    /// `consentry fleet status` with its settings: how it ends, and what it says.
+    pub fn fleet_status(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let arguments = [&["fleet", "status", "--config", "consentry.toml"], arguments].concat();
+        let output = self.site.command(&arguments).output().unwrap();
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
     }
 
     /// Where it is asked for decisions.

@@ -36,7 +36,6 @@ async fn a_sidecar_with_its_certificate_can_change_nothing() {
     let mut stage = Stage::set(cluster, Cast::of(0, 0)).await;
     stage.hire("authority-0", Role::Authority, Nature::Product);
     stage.hire("sidecar-0", Role::Sidecar, Nature::Product);
-    stage.authorities = 1;
     for (process, settings) in stage.processes.iter_mut().zip(&settings) {
         process.configure(&urls, stage.times, settings);
         process.start();

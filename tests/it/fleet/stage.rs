@@ -78,34 +78,44 @@ pub struct Record {
 impl Stage {
     /// A fleet on this etcd, which serves.
     pub async fn set(cluster: Cluster, cast: Cast) -> Self {
-        let alone = ALONE.lock().await;
-        let key = Arc::new(DevelopmentKey::generate().unwrap());
-        let mut stage = Self {
-            cluster,
-            processes: Vec::new(),
-            authorities: cast.authorities.len(),
-            times: cast.times,
-            key,
-            record: Arc::default(),
-            readers: Vec::new(),
-            began: Instant::now(),
-            begun_seq: 0,
-            _alone: alone,
-        };
+        let mut stage = Self::bare(cluster, cast.times).await;
         for (place, nature) in cast.authorities.into_iter().enumerate() {
             stage.hire(&format!("authority-{place}"), Role::Authority, nature);
         }
         for (place, nature) in cast.sidecars.into_iter().enumerate() {
             stage.hire(&format!("sidecar-{place}"), Role::Sidecar, nature);
         }
+        stage.begin().await;
+        stage
+    }
+
+    /// This etcd, for a fleet that is hired one by one, the authorities first.
+    pub async fn bare(cluster: Cluster, times: Times) -> Self {
+        let alone = ALONE.lock().await;
+        let key = Arc::new(DevelopmentKey::generate().unwrap());
+        Self {
+            cluster,
+            processes: Vec::new(),
+            authorities: 0,
+            times,
+            key,
+            record: Arc::default(),
+            readers: Vec::new(),
+            began: Instant::now(),
+            begun_seq: 0,
+            _alone: alone,
+        }
+    }
+
+    /// Runs everybody who was hired, and waits until they decide.
+    pub async fn begin(&mut self) {
         std::thread::scope(|scope| {
-            for process in &mut stage.processes {
+            for process in &mut self.processes {
                 scope.spawn(|| process.start());
             }
         });
-        stage.is_well().await;
-        println!("{} processes are well after {:?}", stage.processes.len(), stage.began.elapsed());
-        stage
+        self.is_well().await;
+        println!("{} processes are well after {:?}", self.processes.len(), self.began.elapsed());
     }
 
     /// Waits until every process decides. What is counted begins after it.
@@ -123,6 +133,7 @@ impl Stage {
 
     /// One more process, which does not run yet.
     pub fn hire(&mut self, name: &str, role: Role, nature: Nature) -> usize {
+        self.authorities += usize::from(role == Role::Authority);
         let line = Line::to(&self.cluster);
         self.processes.push(Process::new(&self.key, name, role, nature, line, self.times));
         self.processes.len() - 1
@@ -154,6 +165,7 @@ impl Stage {
             history.allows.extend(seen.allows);
             history.denials += seen.denials;
             history.dropped += seen.dropped;
+            history.versions.extend(seen.versions);
             for (code, count) in seen.closed {
                 *history.closed.entry(code).or_default() += count;
             }
@@ -395,12 +407,14 @@ async fn read(record: Arc<Record>, process: usize, socket: PathBuf) -> History {
             let valid_ms = body["context"]["valid_for_ms"].as_u64();
             let good_until_ns = valid_ms.map_or(u64::MAX, |valid| asked_ns + valid * 1_000_000);
             seen.dropped += u64::from(answered_ns >= good_until_ns);
+            seen.note_version(true, &body);
             seen.allows.push(Allow { process, case, asked_ns, answered_ns, good_until_ns });
             if known.insert(case) {
                 record.allowed.send_if_modified(|allowed| allowed.insert((process, case)));
             }
         } else {
             seen.denials += 1;
+            seen.note_version(false, &body);
         }
     }
     if unreachable > 0 {
