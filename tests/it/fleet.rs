@@ -10,6 +10,7 @@ mod harness;
 mod history;
 mod member;
 mod outages;
+mod peers;
 mod protocol;
 mod proxy;
 mod revokers;

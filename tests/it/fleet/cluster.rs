@@ -13,6 +13,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::certificates::Certificates;
+use super::peers::Peers;
 use crate::support::process::pause;
 
 /// A member that takes longer to come up, on a busy machine, does not come up.
@@ -34,11 +35,13 @@ pub struct Wanted {
     pub quota_bytes: u64,
     /// The data of the last member lies on a file system of so many bytes, if this machine allows that.
     pub small_disk_mb: Option<u64>,
+    /// The members talk to each other over lines that can be cut.
+    pub peer_lines: bool,
 }
 
 impl Default for Wanted {
     fn default() -> Self {
-        Self { members: 3, tls: false, quota_bytes: 0, small_disk_mb: None }
+        Self { members: 3, tls: false, quota_bytes: 0, small_disk_mb: None, peer_lines: false }
     }
 }
 
@@ -46,6 +49,7 @@ impl Default for Wanted {
 pub struct Cluster {
     pub members: Vec<Member>,
     pub certificates: Option<Certificates>,
+    peers: Option<Peers>,
     folder: TempDir,
     wanted: Wanted,
     token: String,
@@ -55,6 +59,7 @@ pub struct Cluster {
 pub struct Member {
     pub name: String,
     pub address: String,
+    place: usize,
     data: PathBuf,
     child: Option<Child>,
     mounted: bool,
@@ -79,7 +84,8 @@ impl Cluster {
         let addresses: Vec<&str> = members.iter().map(|member| member.address.as_str()).collect();
         let certificates = wanted.tls.then(|| Certificates::make(&folder.path().join("tls"), &addresses));
         let token = format!("{}-{number}", std::process::id());
-        let mut cluster = Self { members, certificates, folder, wanted, token };
+        let peers = wanted.peer_lines.then(|| Peers::between(&addresses));
+        let mut cluster = Self { members, certificates, peers, folder, wanted, token };
         if let (Some(megabytes), Some(last)) = (cluster.wanted.small_disk_mb, cluster.members.last_mut()) {
             last.mounted = mount(&last.data, megabytes);
         }
@@ -128,6 +134,29 @@ impl Cluster {
         self.members[place].child.is_some()
     }
 
+    /// Cuts a member off from the others, and leaves it to those who ask it; none: from nobody.
+    pub fn cut_off(&self, place: Option<usize>) {
+        self.peers.as_ref().expect("made with lines between peers").cut_off(place.map(|place| (place, self.id(place))));
+    }
+
+    /// By which the members know this one.
+    fn id(&self, place: usize) -> u64 {
+        self.status(place)["header"]["member_id"].as_u64().unwrap()
+    }
+
+    fn status(&self, place: usize) -> Value {
+        let output = self.try_ctl_at(&[place], &["endpoint", "status", "-w", "json"]);
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        answer[0]["Status"].clone()
+    }
+
+    /// Whether this member says that it leads.
+    pub fn leads(&self, place: usize) -> bool {
+        // Of a member that leads its own id is the leader's.
+        let status = self.status(place);
+        status["leader"] == status["header"]["member_id"] && status["leader"].as_u64().is_some_and(|id| id > 0)
+    }
+
     /// Which member leads, as far as the running ones agree.
     pub fn leader(&self) -> usize {
         let deadline = Instant::now() + PATIENCE;
@@ -141,13 +170,7 @@ impl Cluster {
     }
 
     fn leader_now(&self) -> Option<usize> {
-        // Of a member that leads its own id is the leader's.
-        (0..self.members.len()).filter(|place| self.is_running(*place)).find(|place| {
-            let output = self.try_ctl_at(&[*place], &["endpoint", "status", "-w", "json"]);
-            let answer: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-            let status = &answer[0]["Status"];
-            status["leader"] == status["header"]["member_id"] && status["leader"].as_u64().is_some_and(|id| id > 0)
-        })
+        (0..self.members.len()).filter(|place| self.is_running(*place)).find(|place| self.leads(*place))
     }
 
     /// `etcdctl`, at every member; panics when it fails.
@@ -221,7 +244,12 @@ impl Cluster {
             let mut command = Command::new("etcdctl");
             command.env("ETCDCTL_API", "3").args(["snapshot", "restore"]).arg(backup);
             command.args(["--name", &member.name, "--initial-cluster", &self.initial()]);
-            command.args(["--initial-cluster-token", &self.token, "--initial-advertise-peer-urls", &member.peer_url()]);
+            command.args([
+                "--initial-cluster-token",
+                &self.token,
+                "--initial-advertise-peer-urls",
+                &self.peer_url(member.place),
+            ]);
             command.arg("--data-dir").arg(&member.data).stdin(Stdio::null());
             let output = command.output().unwrap();
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -267,8 +295,13 @@ impl Cluster {
     }
 
     fn initial(&self) -> String {
-        let each = self.members.iter().map(|member| format!("{}={}", member.name, member.peer_url()));
+        let each = self.members.iter().map(|member| format!("{}={}", member.name, self.peer_url(member.place)));
         each.collect::<Vec<_>>().join(",")
+    }
+
+    /// Where the others find a member.
+    fn peer_url(&self, place: usize) -> String {
+        self.peers.as_ref().map_or_else(|| self.members[place].peer_url(), |peers| peers.url(place))
     }
 
     fn log(&self, place: usize) -> PathBuf {
@@ -283,7 +316,7 @@ impl Cluster {
         command.args(["--name", &member.name, "--data-dir"]).arg(&member.data);
         command.args(["--listen-client-urls", &url, "--advertise-client-urls", &url]);
         command.args(["--listen-peer-urls", &member.peer_url()]);
-        command.args(["--initial-advertise-peer-urls", &member.peer_url(), "--initial-cluster", &initial]);
+        command.args(["--initial-advertise-peer-urls", &self.peer_url(place), "--initial-cluster", &initial]);
         command.args(["--initial-cluster-token", &self.token, "--initial-cluster-state", state]);
         command.args(["--auto-compaction-mode", "periodic", "--auto-compaction-retention", "5m"]);
         command.args(["--logger", "zap", "--log-level", "warn", "--log-outputs", "stderr"]);
@@ -310,7 +343,7 @@ impl Member {
         let data = folder.join(&name);
         std::fs::create_dir(&data).unwrap();
         give_away(&data);
-        Self { name, address, data, child: None, mounted: false }
+        Self { name, address, place, data, child: None, mounted: false }
     }
 
     fn peer_url(&self) -> String {

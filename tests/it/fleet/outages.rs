@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::cluster::{Cluster, Wanted};
-use super::member::Times;
+use super::member::{Nature, Role, Times};
 use super::stage::{Cast, PATIENCE, Stage};
 
 /// Without a leader nothing can be changed for so long, at most, on a machine that has time for it.
@@ -63,6 +63,70 @@ async fn a_frozen_leader_is_replaced() {
     println!("{}", tally.told("leader frozen", stage.barriers()));
     assert_eq!(tally.violations, 0, "{tally:?}");
     stage.nothing_is_lost().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_leader_cut_off_from_its_peers_acknowledges_nothing_and_is_replaced() {
+    let mut stage = Stage::bare(Cluster::start(Wanted { peer_lines: true, ..Wanted::default() }), Times::BRIEF).await;
+    let leader = stage.cluster.leader();
+    for (name, role) in [
+        ("authority-0", Role::Authority),
+        ("loyal-authority", Role::Authority),
+        ("sidecar-0", Role::Sidecar),
+        ("loyal-sidecar", Role::Sidecar),
+    ] {
+        let place = stage.hire(name, role, Nature::Product);
+        if name.starts_with("loyal") {
+            // It knows that member of etcd alone.
+            let process = &stage.processes[place];
+            process.configure(&process.line.urls()[leader..=leader], stage.times, "");
+        }
+    }
+    stage.begin().await;
+    stage.read();
+    let calls = stage.calls();
+    let (taken, other) = (calls.give(0).await, calls.give(1).await);
+    assert!(calls.allowed_by(taken, 0..4, PATIENCE).await && calls.allowed_by(other, 0..4, PATIENCE).await);
+
+    stage.cluster.cut_off(Some(leader));
+    let began = Instant::now();
+    let id = stage.record.cases.lock()[other].id.clone();
+    let refused = {
+        // At once, while it still believes that it leads.
+        let calls = calls.clone();
+        tokio::spawn(async move { calls.close(other, 1, &format!("{id}-close")).await.unwrap() })
+    };
+    calls.take(taken, 0).await;
+    println!("taken away {:?} after the leader was cut off", began.elapsed());
+    let refused = refused.await.unwrap();
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert!(!stage.cluster.leads(leader), "it has noticed");
+    for place in [1, 3] {
+        let closed = stage.answer(place, taken).await;
+        assert_eq!((closed.status, closed.code()), (503, "lease_expired"), "{closed:?}");
+    }
+    let next = calls.give(0).await;
+    let back = began.elapsed();
+    for place in [0, 2] {
+        stage.allows(place, next).await;
+        stage.allows(place, other).await;
+    }
+    // Who hears of it alone hears nothing.
+    assert_eq!(calls.close(next, 1, "still").await.unwrap().status, 503);
+    assert_eq!(stage.answer(3, next).await.status, 503);
+
+    stage.cluster.cut_off(None);
+    stage.cluster.wait_until_well();
+    for place in 0..4 {
+        stage.allows(place, next).await;
+    }
+    calls.take(other, 1).await;
+    calls.take(next, 1).await;
+    let tally = stage.judged().await;
+    println!("back after {back:?}; {}", tally.told("leader cut off", stage.barriers()));
+    assert_eq!(tally.violations, 0, "{tally:?}");
+    stage.nothing_is_lost().await;
+    assert!(back <= 3 * FAIL_OVER, "{back:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -23,7 +23,7 @@ use tokio::sync::watch;
 use super::cluster::Cluster;
 
 /// Faults are made whatever the test's own threads wait for.
-static PROXIES: LazyLock<Runtime> = LazyLock::new(|| {
+pub static PROXIES: LazyLock<Runtime> = LazyLock::new(|| {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("proxies").enable_all().build().unwrap()
 });
 
@@ -172,7 +172,7 @@ async fn on(fault: &watch::Sender<bool>) {
     fault.subscribe().wait_for(|is_on| *is_on).await.unwrap();
 }
 
-fn listener() -> TcpListener {
+pub fn listener() -> TcpListener {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     TcpListener::from_std(listener).unwrap()
