@@ -4,6 +4,8 @@ mod access_requests;
 mod ext_authz;
 mod fleet;
 mod policy;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -401,6 +403,7 @@ impl Config {
             let idle = [
                 ("tenants", !self.tenants.is_empty()),
                 ("webhooks.endpoints", !self.webhooks.endpoints.is_empty()),
+                ("webhooks.callbacks", !self.webhooks.callbacks.is_empty()),
                 ("receipts.signing_key", self.receipts.signing_key.is_some()),
                 ("policy.shadow", self.policy.shadow.is_some()),
                 ("ext_authz", self.ext_authz.is_some()),
@@ -456,6 +459,7 @@ impl Config {
         let of_authorities = [
             ("tenants", !self.tenants.is_empty()),
             ("webhooks.endpoints", !self.webhooks.endpoints.is_empty()),
+            ("webhooks.callbacks", !self.webhooks.callbacks.is_empty()),
             ("receipts.signing_key", self.receipts.signing_key.is_some()),
             ("access_requests.signing_key", self.access_requests.signing_key.is_some()),
         ];

@@ -378,6 +378,36 @@ fn an_allow_holds_until_anything_that_it_rests_on_changes() {
 }
 
 #[test]
+fn what_was_found_holds_until_anything_that_it_rests_on_changes() {
+    let mut rng = fastrand::Rng::with_seed(1);
+    let sought = Sought::Resources { engineer: "vendor/ada", verb: "read" };
+    let granted = |twins: &mut Twins, rng: &mut fastrand::Rng| {
+        twins.change(granting(rng, twins.clock.now()));
+        let searched = twins.remembering.search(sought, Some("SR-1")).unwrap();
+        assert!(searched.found.contains(&"fabrikam/signInLogs".to_owned()), "{searched:?}");
+        assert!(twins.remembering.search_holds(sought, Some("SR-1"), &searched));
+        searched
+    };
+    let holds = |twins: &Twins, searched| twins.remembering.search_holds(sought, Some("SR-1"), searched);
+    let mut twins = Twins::new();
+    let searched = granted(&mut twins, &mut rng);
+    twins.clock.advance_millis(4);
+    assert!(holds(&twins, &searched));
+    twins.clock.advance_millis(1);
+    assert!(!holds(&twins, &searched), "an end time has come");
+    let searched = granted(&mut twins, &mut rng);
+    twins.policies.replace(bundle(""));
+    assert!(!holds(&twins, &searched), "another bundle is in force");
+    let searched = granted(&mut twins, &mut rng);
+    let other = support_request(&mut rng, 2);
+    twins.change(vec![Object::SupportRequest(other)]);
+    assert!(holds(&twins, &searched), "another case has changed");
+    let same = support_request(&mut rng, 1);
+    twins.change(vec![Object::SupportRequest(same)]);
+    assert!(!holds(&twins, &searched), "its facts have changed");
+}
+
+#[test]
 fn an_allow_carries_the_deadline_under_which_its_facts_were_read_and_is_not_sent_past_it() {
     let mut rng = fastrand::Rng::with_seed(1);
     let words = ("vendor/ada", "read", "fabrikam/signInLogs".to_owned(), Some("SR-1".to_owned()));

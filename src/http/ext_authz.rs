@@ -131,7 +131,7 @@ impl Authorization for Door {
             Ok(Through::Allowed(decided, engineer)) => {
                 counts.allowed.fetch_add(1, Ordering::Relaxed);
                 let validity = self.entrance.edge.decisions.validity(decided.valid_until);
-                answer::allowed(&message, &decided, validity, &engineer)
+                answer::allowed(&message, &decided.id, validity, &engineer)
             }
             Err(problem) => {
                 let count = if problem.status() >= 500 { &counts.failed } else { &counts.denied };

@@ -11,7 +11,8 @@ use http::{StatusCode, header};
 use tonic::Code;
 
 use super::attributes::Seen;
-use crate::decision::{Decided, Validity};
+use crate::audit::DecisionId;
+use crate::decision::Validity;
 use crate::http::problem::Problem;
 use crate::model::PersonId;
 
@@ -36,11 +37,11 @@ pub(super) fn passed(message: &CheckRequest) -> CheckResponse {
 /// The request goes on, and says to the API who the engineer is and which decision let it through.
 pub(super) fn allowed(
     message: &CheckRequest,
-    decided: &Decided,
+    id: &DecisionId,
     validity: Option<Validity>,
     engineer: &PersonId,
 ) -> CheckResponse {
-    let id = decided.id.to_string();
+    let id = id.to_string();
     let mut for_api = vec![header(DECISION_ID, &id), header(ENGINEER, engineer.as_str())];
     for_api.extend(validity.into_iter().flat_map(deadline));
     let mut response = through(message, for_api, vec![header(DECISION_ID, &id)]);
@@ -140,8 +141,12 @@ fn code(status: StatusCode) -> Code {
 
 #[cfg(test)]
 mod tests {
+    use envoy_types::pb::envoy::service::auth::v3::attribute_context::HttpRequest;
+    use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, attribute_context};
+
     use super::*;
-    use crate::model::Timestamp;
+    use crate::audit::DecisionIds;
+    use crate::model::{TenantId, Timestamp};
 
     #[test]
     fn an_allow_under_a_lease_says_until_when_in_headers_and_in_metadata() {
@@ -152,5 +157,36 @@ mod tests {
         let fields = metadata(validity).fields;
         assert_eq!(fields["valid_until"].kind, Some(Kind::StringValue(validity.until.to_string())));
         assert_eq!(fields["valid_for_ms"].kind, Some(Kind::NumberValue(4_250.0)));
+    }
+
+    #[test]
+    fn until_when_goes_with_an_allow_and_never_as_the_client_has_it() {
+        let validity = Validity { until: Timestamp::from_millis(1_790_000_000_250), for_ms: 4_250 };
+        let told = |option: HeaderValueOption| option.header.map(|header| (header.key, header.value)).unwrap();
+        let engineer = PersonId::new(&TenantId::new("vendor").unwrap(), "ada").unwrap();
+        let message = CheckRequest {
+            attributes: Some(AttributeContext {
+                request: Some(attribute_context::Request {
+                    http: Some(HttpRequest {
+                        headers: [(VALID_UNTIL.to_owned(), "9999-01-01T00:00:00Z".to_owned())].into(),
+                        ..HttpRequest::default()
+                    }),
+                    ..attribute_context::Request::default()
+                }),
+                ..AttributeContext::default()
+            }),
+        };
+        let given = |validity| {
+            let response = allowed(&message, &DecisionIds::new().next(), validity, &engineer);
+            let Some(HttpResponse::OkResponse(ok)) = response.http_response else { panic!("it does not go on") };
+            let headers: Vec<_> = ok.headers.into_iter().map(told).collect();
+            (headers, ok.headers_to_remove, response.dynamic_metadata)
+        };
+        let (headers, removed, said) = given(Some(validity));
+        assert_eq!(headers.get(2..), Some(&deadline(validity).map(told)[..]));
+        assert_eq!((removed.len(), said), (0, Some(metadata(validity))), "ours is put in the place of the client's");
+        // Without a lease there is no such moment, and the client's word for it does not stay.
+        let (headers, removed, said) = given(None);
+        assert_eq!((headers.len(), removed, said), (2, vec![VALID_UNTIL.to_owned()], None));
     }
 }

@@ -128,6 +128,69 @@ async fn a_request_is_believed_what_the_manifest_names_and_nothing_else() {
     assert_eq!((reply.decision(), reply.code()), (false, "policy_failed"), "{reply:?}");
 }
 
+/// What a request says of an entity adds to what the model knows of it: it stays in its groups, near and far.
+#[tokio::test]
+async fn who_is_told_of_stays_where_the_model_has_them() {
+    let folder = copied();
+    let schema = "schemas/records.cedarschema";
+    edit(&folder, schema, "entity user = {", "entity team in [team];\nentity user in [team] = {");
+    edit(&folder, schema, "entity record = {", "entity record in [team] = {");
+    let policies = "policies/records.cedar";
+    let more = "permit (principal in team::\"all\", action == Action::\"write\", resource) when { principal in team::\"near\" };\n\
+                forbid (principal, action == Action::\"read\", resource in team::\"all\");\n";
+    edit(&folder, policies, "@id(\"records.readers-read\")", &format!("{more}@id(\"records.readers-read\")"));
+    let team = |id: &str| json!({ "type": "team", "id": id });
+    let entities = json!([
+        { "uid": team("all"), "attrs": {}, "parents": [] },
+        { "uid": team("near"), "attrs": {}, "parents": [team("all")] },
+        { "uid": { "type": "user", "id": "carol" }, "attrs": {}, "parents": [team("near")] },
+        { "uid": { "type": "user", "id": "dan" }, "attrs": {}, "parents": [team("all")] },
+        { "uid": { "type": "record", "id": "record-1" }, "attrs": { "keepers": [], "readers": [
+            { "type": "user", "id": "carol" }] }, "parents": [team("near")] },
+        { "uid": { "type": "record", "id": "record-2" }, "attrs": { "keepers": [], "readers": [
+            { "type": "user", "id": "carol" }] }, "parents": [] },
+    ]);
+    std::fs::write(folder.path().join("entities.json"), entities.to_string()).unwrap();
+    let house = House::start_with(&settings(folder.path())).await;
+    for (subject, action, resource, expected) in [
+        ("carol", "write", "record-1", true),
+        ("dan", "write", "record-1", false),
+        ("carol", "read", "record-1", false),
+        ("carol", "read", "record-2", true),
+    ] {
+        let plain = question(subject, action, resource);
+        let told = with(plain.clone(), "/subject/properties", json!({ "role": "clerk" }));
+        let both = with(told.clone(), "/resource/properties", json!({ "status": "active" }));
+        for question in [plain, told, both] {
+            assert_eq!(may(&house, &question).await, expected, "{question}");
+        }
+    }
+}
+
+/// The schema may know more than the manifest names: nobody's word counts for that.
+#[tokio::test]
+async fn what_the_schema_knows_and_the_manifest_does_not_name_is_not_believed() {
+    let folder = copied();
+    let wider = "context: { \"network\"?: String, \"action\"?: { \"soft\"?: Bool, \"quick\"?: Bool } },";
+    edit(&folder, "schemas/records.cedarschema", "context: { \"action\"?: { \"soft\"?: Bool } },", wider);
+    let more = "permit (principal, action == Action::\"delete\", resource) when { context has network };\n\
+                permit (principal, action == Action::\"delete\", resource) when { context has action && context.action has quick };\n\
+                @id(\"records.readers-read\")";
+    edit(&folder, "policies/records.cedar", "@id(\"records.readers-read\")", more);
+    let manifest = [("", ""), ("action = [\"soft\"]", "action = [\"soft\", \"quick\"]\ncontext = [\"network\"]")];
+    for (from, to) in manifest {
+        edit(&folder, "model.toml", from, to);
+        let house = House::start_with(&settings(folder.path())).await;
+        let delete = question("carol", "delete", "record-1");
+        assert!(!may(&house, &delete).await);
+        for (pointer, said) in
+            [("/context", json!({ "network": "10.0.0.0/8" })), ("/action/properties", json!({ "quick": true }))]
+        {
+            assert_eq!(may(&house, &with(delete.clone(), pointer, said)).await, !to.is_empty(), "{pointer} {to}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_is_believed_must_be_what_the_schema_wants() {
     let house = records().await;

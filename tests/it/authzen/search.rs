@@ -1,5 +1,7 @@
 //! The search endpoints: every result is what an evaluation allows, and nothing that one allows is missing.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
 use crate::support::{House, Reply};
@@ -144,6 +146,42 @@ async fn pages_go_on_with_the_token_and_for_the_same_search_alone() {
     other["page"] = json!({ "token": token });
     let reply = search(&house, "resource", &other).await;
     assert_eq!((reply.status, reply.field()), (400, "page.token"), "{reply:?}");
+}
+
+/// A token is only a place: what somebody writes into one gets no more than a request may ask for.
+#[tokio::test]
+async fn a_token_that_was_changed_gets_no_larger_page() {
+    let own = House::granted().await;
+    let guest = super::guest::records().await;
+    let records = json!({ "subject": { "type": "user", "id": "bob" }, "action": { "name": "read" },
+        "resource": { "type": "record" } });
+    for (house, body) in [(&own, resources("vendor/ada", "read", "SR-1")), (&guest, records)] {
+        let with = |page: Value| {
+            let mut body = body.clone();
+            body["page"] = page;
+            body
+        };
+        let first = search(house, "resource", &with(json!({ "limit": 1 }))).await;
+        let token = first.json["page"]["next_token"].as_str().unwrap();
+        let place: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token).unwrap()).unwrap();
+        let changed = |member: &str, value: Value| {
+            let mut place = place.clone();
+            place[member] = value;
+            json!({ "token": URL_SAFE_NO_PAD.encode(place.to_string()) })
+        };
+        let larger = search(house, "resource", &with(changed("limit", json!(1_000)))).await;
+        assert!(!found(&larger).is_empty(), "the place as it is, in another spelling, is good: {larger:?}");
+        for (page, field) in [
+            (changed("limit", json!(1_001)), "page.limit"),
+            (changed("limit", json!(-1)), "page.token"),
+            (changed("search", json!("other")), "page.token"),
+            (changed("more", json!(1)), "page.token"),
+            (changed("after", json!(7)), "page.token"),
+        ] {
+            let reply = search(house, "resource", &with(page.clone())).await;
+            assert_eq!((reply.status, reply.field()), (400, field), "{page} {reply:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -253,6 +253,35 @@ async fn what_was_said_before_a_question_is_no_answer_to_it() {
     }
 }
 
+/// For how long an answer counts is counted from when it was asked for first, however often and however long that took.
+#[tokio::test]
+async fn an_answer_that_comes_after_its_time_allows_nothing() {
+    let answer = |valid_for_ms: u64| {
+        let mut answer: serde_json::Value = serde_json::from_str(&allow()).unwrap();
+        answer["context"]["valid_for_ms"] = json!(valid_for_ms);
+        answer
+    };
+    // The service asks for a second, and answers then.
+    let after_a_second = async |answer: &serde_json::Value| {
+        let later = Does::answer(503, "retry-after: 1\r\n", PROBLEM, &problem(503, "store_unavailable"));
+        let impostor = Impostor::that(vec![later, Does::answer(200, "", JSON, &answer.to_string())]).await;
+        let client = Client::tcp(&impostor.url).timeout(Duration::from_secs(20)).build().unwrap();
+        (impostor, client)
+    };
+    let one = async |valid_for_ms: u64| {
+        let (_impostor, client) = after_a_second(&answer(valid_for_ms)).await;
+        client.may_read(&question()).await
+    };
+    let batch = async |valid_for_ms: u64| {
+        let (_impostor, client) = after_a_second(&json!({ "evaluations": [answer(valid_for_ms)] })).await;
+        client.may_read_all(&[question()], Semantic::ExecuteAll).await.remove(0)
+    };
+    let (late, in_time, late_too, in_time_too) = tokio::join!(one(1_000), one(60_000), batch(1_000), batch(60_000));
+    assert!(!late.is_allowed() && !late_too.is_allowed(), "{late:?} {late_too:?}");
+    assert!(late.id.is_some() && late.left() == Some(Duration::ZERO), "the service decided, and it is over: {late:?}");
+    assert!(in_time.is_allowed() && in_time_too.is_allowed(), "{in_time:?} {in_time_too:?}");
+}
+
 /// A connection that the service has closed meanwhile costs no answer.
 #[tokio::test]
 async fn a_connection_that_was_closed_is_not_missed() {
