@@ -316,6 +316,8 @@ impl<'de> Deserialize<'de> for Name<'de> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn mask(pointers: &[&str]) -> Mask {
@@ -325,6 +327,19 @@ mod tests {
 
     fn masked(pointers: &[&str], line: &str) -> String {
         String::from_utf8(mask(pointers).apply(line.as_bytes()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_was_masked_is_told_from_what_only_looks_like_it() {
+        let ada = mask(&[]).key.masked("ada");
+        let hex = ada.strip_prefix("masked:").unwrap();
+        for there in [json!(ada), json!([1, [ada]]), json!({ "a": { "b": [null, ada] } })] {
+            assert!(holds_masked(&there), "{there}");
+        }
+        for text in ["masked:".to_owned(), format!("masked:{}", &hex[1..]), format!("{ada}0"), hex.to_owned()] {
+            assert!(!holds_masked(&json!({ "a": [text] })), "{text}");
+        }
+        assert!(!holds_masked(&json!({ &ada: [format!("masked:{}", "g".repeat(32)), 7, null, true] })));
     }
 
     #[test]

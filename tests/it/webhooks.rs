@@ -6,11 +6,17 @@ pub mod receiver;
 mod tls;
 mod unreliable;
 
+use std::time::Duration;
+
+use consentry::outbox::EndpointStatus;
 use http::Method;
 use serde_json::{Value, json};
 
 use self::receiver::{Manner, Receiver};
 use crate::support::House;
+
+/// Whoever waits for longer than this waits for something that does not come.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Retries are due by the clock that is turned by hand; the rest of these times is real.
 pub const SETTINGS: &str = "[webhooks]\nlook_every_ms = 5\ntimeout_ms = 300\nfirst_retry_ms = 1000\n\
@@ -26,22 +32,29 @@ pub async fn connected() -> (House, Receiver, Receiver) {
 
 /// Waits until an endpoint has been told everything that there was when this was called.
 pub async fn told(house: &House, endpoint: &str) {
-    let mut status = house.app().edge().outbox.watch(endpoint).unwrap();
-    let looks = status.borrow().looks;
-    status.wait_for(|status| status.looks >= looks + 2 && status.waiting == 0).await.unwrap();
+    let looks = looks(house, endpoint);
+    comes_to(house, endpoint, |status| status.looks >= looks + 2 && status.waiting == 0).await;
 }
 
 /// Waits until an endpoint's courier has looked at what there is, twice.
 pub async fn looked(house: &House, endpoint: &str) {
-    let mut status = house.app().edge().outbox.watch(endpoint).unwrap();
-    let looks = status.borrow().looks;
-    status.wait_for(|status| status.looks >= looks + 2).await.unwrap();
+    let looks = looks(house, endpoint);
+    comes_to(house, endpoint, |status| status.looks >= looks + 2).await;
 }
 
 /// Waits until so many tries of an endpoint have failed.
 pub async fn fails(house: &House, endpoint: &str, times: u64) {
+    comes_to(house, endpoint, |status| status.failed >= times).await;
+}
+
+fn looks(house: &House, endpoint: &str) -> u64 {
+    house.app().edge().outbox.watch(endpoint).unwrap().borrow().looks
+}
+
+async fn comes_to(house: &House, endpoint: &str, is_so: impl FnMut(&EndpointStatus) -> bool) {
     let mut status = house.app().edge().outbox.watch(endpoint).unwrap();
-    status.wait_for(|status| status.failed >= times).await.unwrap();
+    let came = tokio::time::timeout(PATIENCE, status.wait_for(is_so)).await.is_ok();
+    assert!(came, "{endpoint}: {:?}", *status.borrow());
 }
 
 /// Turns the clock until an endpoint has been told everything.
