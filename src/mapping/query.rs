@@ -21,7 +21,7 @@ pub(super) fn parameters<'a>(query: Option<&'a str>, taken: &[String]) -> Result
         if found.iter().any(|(before, _)| *before == name) {
             return Err(Unmapped::Query("a parameter stands there twice"));
         }
-        if !value.bytes().all(|byte| byte.is_ascii_graphic() && byte != b';') {
+        if !value.bytes().all(stands_in_a_query) {
             return Err(Unmapped::Query("a value has a character that must be escaped"));
         }
         found.push((name, value));
@@ -39,4 +39,10 @@ pub(super) fn decoded(value: &str) -> Result<Cow<'_, str>, Unmapped> {
         return Err(Unmapped::Query("a value that is mapped has a `+`"));
     }
     path::decoded(value).map_err(|_| Unmapped::Query("a value that is mapped is not in its one canonical spelling"))
+}
+
+/// Whether this byte may stand in a value as it is: what a query is made of (RFC 3986, section 3.4), but no `;`, by which some
+/// divide parameters.
+fn stands_in_a_query(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,=:@/?%".contains(&byte)
 }

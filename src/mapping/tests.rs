@@ -92,6 +92,10 @@ fn what_is_not_mapped_is_told_apart() {
         "/v1/x?tenant=f&",
         "/v1/x?tenant=%2Ff",
         "/v1/x?tenant=f?&top=1",
+        "/v1/tenants/f/sign-ins/a?top=1\\",
+        "/v1/tenants/f/sign-ins/a?top=\"1\"",
+        "/v1/tenants/f/sign-ins/a?top=1|2",
+        "/v1/tenants/f/sign-ins/a?top={1}",
     ] {
         assert_eq!(code("GET", target, &[]), "query_not_mapped", "{target}");
     }
