@@ -15,6 +15,13 @@ use crate::store::{Barrier, Committed, Member, MemberId, Seq, Store, StoreError}
 /// How long to sleep at most before looking at the machine's clock again: a timer knows nothing of a suspended machine.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
+/// For how long to try to keep what came of waiting: about as long as the fleet's store needs to elect a leader. Whoever is sent away
+/// instead asks again, and waits again in full.
+const KEEPING: Duration = Duration::from_secs(3);
+
+/// How long to wait between two tries.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// The members of a commit, by what is known of them.
 #[derive(Debug)]
 struct RollCall {
@@ -78,7 +85,21 @@ async fn waited_for(
     if !waited_out.is_empty() {
         tracing::warn!(seq = committed.seq.0, members = ?waited_out, "members that said nothing were waited out");
     }
-    store.note_barrier(Barrier { seq: committed.seq, at: clock.now(), acknowledged, waited_out }).await
+    kept(store, clock, Barrier { seq: committed.seq, at: clock.now(), acknowledged, waited_out }).await
+}
+
+/// Keeps what came of waiting, also in a store that cannot be written for a moment.
+async fn kept(store: &dyn Store, clock: &dyn Clock, barrier: Barrier) -> Result<(), StoreError> {
+    let deadline = clock.boot().plus(KEEPING);
+    loop {
+        match store.note_barrier(barrier.clone()).await {
+            Err(StoreError::Unavailable(why)) if !deadline.since(clock.boot()).is_zero() => {
+                tracing::debug!(why, "what came of waiting for the members cannot be kept now");
+                tokio::time::sleep(PAUSE).await;
+            }
+            kept => return kept,
+        }
+    }
 }
 
 impl Workflow {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use etcd_client::{Txn, TxnOp};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::errors::Fault;
 use super::feed::Feed;
@@ -22,7 +23,10 @@ const QUEUE: usize = 1_024;
 /// How long to wait before a copy that could not be written is tried again.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// A watch is found silent after one patience, and the log is read within another one.
+/// How long to wait before a question without an answer is asked again.
+const BETWEEN: Duration = Duration::from_millis(20);
+
+/// A watch is found silent after one patience, and the log is read within another one; a new leader is found within two.
 const PATIENCE: u32 = 3;
 
 /// Applies every commit to the copy, in order, until nothing is left to follow.
@@ -81,13 +85,29 @@ impl Questions {
     }
 }
 
-/// Answers everybody who waits with one transaction; who comes while it is under way is answered by the next one.
+/// Answers everybody who waits with one transaction; who comes while it is under way is answered by the next one. A store
+/// that cannot answer now, as while it has no leader, is asked again while somebody has patience.
 pub(super) async fn answer(shared: Arc<Shared>, mut asked: Asked) {
     let mut waiting = Vec::new();
-    while asked.recv_many(&mut waiting, QUEUE).await > 0 {
+    loop {
+        let patient_until = || Instant::now() + shared.patience * PATIENCE;
+        if waiting.is_empty() {
+            let Some(reader) = asked.recv().await else { return };
+            waiting.push((patient_until(), reader));
+        }
+        while waiting.len() < QUEUE
+            && let Ok(reader) = asked.try_recv()
+        {
+            waiting.push((patient_until(), reader));
+        }
         let head = ask(&shared).await;
-        for reader in waiting.drain(..) {
+        let now = Instant::now();
+        let not_now = head.as_ref().is_err_and(Fault::passes);
+        for (_, reader) in waiting.extract_if(.., |(until, _)| !not_now || *until <= now) {
             drop(reader.send(head.clone()));
+        }
+        if !waiting.is_empty() {
+            tokio::time::sleep(BETWEEN).await;
         }
     }
 }

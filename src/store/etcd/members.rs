@@ -9,7 +9,6 @@ use parking_lot::Mutex;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use super::errors::Fault;
 use super::keys::Keys;
@@ -95,7 +94,8 @@ pub(super) async fn note(shared: &Shared, seen: &Seen, barrier: &Barrier) -> Res
         waited_out: barrier.waited_out.iter().map(Silent::from).collect(),
     };
     let value = written(&waited).map_err(Fault::Unavailable)?;
-    let key = shared.keys.barrier(barrier.at, barrier.seq, &Uuid::new_v4().to_string());
+    // The same when it is tried again; another authority waits for itself.
+    let key = shared.keys.barrier(barrier.at, barrier.seq, &shared.boot_id);
     let mut puts = vec![TxnOp::put(key, value, None)];
     let is_kept = seen.roster.lock().as_ref() == Some(&digest);
     if !is_kept {

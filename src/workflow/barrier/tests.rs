@@ -150,7 +150,23 @@ async fn without_a_kept_note_there_is_no_success() {
     *scene.store.barriers_fail.lock() = true;
     scene.store.says("ada", 5);
     scene.store.says("ben", 5);
+    assert!(scene.is_waiting().await);
+    scene.clock.advance_millis(3_000);
     assert!(scene.waiting.await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_be_written_for_a_moment_costs_nobody_the_wait() {
+    let scene = Scene::begin().await;
+    *scene.store.barriers_fail.lock() = true;
+    scene.store.says("ada", 5);
+    scene.clock.advance_millis(6_350);
+    scene.store.says("cid", 5);
+    assert!(scene.is_waiting().await);
+    scene.clock.advance_millis(2_999);
+    assert!(scene.is_waiting().await);
+    *scene.store.barriers_fail.lock() = false;
+    assert_eq!(scene.ended().await, (vec!["ada".to_owned()], vec![("ben".to_owned(), 4)]));
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::cluster::{Cluster, Wanted};
+use super::history::up_ns;
 use super::member::{Nature, Role, Times};
 use super::stage::{Cast, PATIENCE, Stage};
 
@@ -63,6 +64,50 @@ async fn a_frozen_leader_is_replaced() {
     println!("{}", tally.told("leader frozen", stage.barriers()));
     assert_eq!(tally.violations, 0, "{tally:?}");
     stage.nothing_is_lost().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_store_that_is_gone_for_a_moment_costs_nobody_an_answer() {
+    let times = Times { lease: 1_500, renew: 300, timeout: 500 };
+    let mut stage = Stage::set(Cluster::of_one(), Cast { times, ..Cast::of(1, 1) }).await;
+    stage.read();
+    let calls = stage.calls();
+    let case = calls.give(0).await;
+    assert!(calls.allowed_by(case, 0..2, PATIENCE).await);
+    // At the question how far it is.
+    stage.cluster.freeze(0);
+    let asking = {
+        let calls = calls.clone();
+        tokio::spawn(async move { calls.status(case, 0).await })
+    };
+    tokio::time::sleep(Duration::from_millis(times.timeout * 3 / 2)).await;
+    assert!(!asking.is_finished(), "it answers without having asked");
+    stage.cluster.thaw(0);
+    assert_eq!(asking.await.unwrap(), "open");
+
+    // At the end of a wait.
+    stage.processes[1].line.stall(true);
+    let head = stage.cluster.keys("/acc/v1/head")[0].version;
+    let (began, began_ns) = (Instant::now(), up_ns());
+    let closing = {
+        let calls = calls.clone();
+        tokio::spawn(async move { calls.close(case, 0, "once").await.unwrap() })
+    };
+    while stage.cluster.keys("/acc/v1/head")[0].version == head {
+        assert!(began.elapsed() < PATIENCE, "nobody commits it");
+    }
+    stage.cluster.freeze(0);
+    // Longer than the wait and a call's patience after it.
+    tokio::time::sleep(Duration::from_millis(times.wait() + 2 * times.timeout)).await;
+    assert!(!closing.is_finished(), "what came of waiting is kept nowhere");
+    stage.cluster.thaw(0);
+    let closed = closing.await.unwrap();
+    calls.was_taken(case, began_ns);
+    println!("taken away after {:?}", began.elapsed());
+    assert_eq!((closed.status, closed.header("idempotency-replayed")), (200, None), "{closed:?}");
+    assert_eq!(stage.barriers(), (0, 1));
+    let tally = stage.judged().await;
+    assert_eq!(tally.violations, 0, "{tally:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
