@@ -28,6 +28,7 @@
 //! # }
 //! ```
 
+mod attempts;
 mod decision;
 mod error;
 mod question;

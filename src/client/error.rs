@@ -10,6 +10,9 @@ pub enum NotBuilt {
     /// The address is no `http` or `https` URL, or has more than a host, a port and a path.
     #[error("`{0}` is not the URL of a service, such as `https://consentry.example`")]
     Url(String),
+    /// Other addresses beside a socket, which is reached in no other way.
+    #[error("`{0}` cannot stand beside a socket")]
+    BesideSocket(String),
     /// Certificates that are no PEM, or a TLS library that refuses them.
     #[error("the connection cannot be set up: {0}")]
     Connection(String),

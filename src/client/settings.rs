@@ -3,12 +3,13 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use reqwest::{Certificate, Url, redirect};
 
 use super::error::NotBuilt;
-use super::transport::Client;
+use super::transport::{Client, Way};
 
 /// How long a call may take with all of its attempts, unless it is said otherwise.
 const USUAL_TIMEOUT: Duration = Duration::from_secs(2);
@@ -23,18 +24,20 @@ pub(super) type Tokens = Arc<dyn Fn() -> String + Send + Sync>;
 /// A client in the making.
 #[derive(Clone)]
 pub struct Builder {
-    url: String,
+    /// One at least.
+    urls: Vec<String>,
     socket: Option<PathBuf>,
     tokens: Option<Tokens>,
     certificates: Option<Vec<u8>>,
     timeout: Duration,
     attempts: u32,
+    hedge_after: Option<Duration>,
 }
 
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Tokens are secrets.
-        f.debug_struct("Builder").field("url", &self.url).field("socket", &self.socket).finish_non_exhaustive()
+        f.debug_struct("Builder").field("urls", &self.urls).field("socket", &self.socket).finish_non_exhaustive()
     }
 }
 
@@ -43,12 +46,13 @@ impl Client {
     #[must_use]
     pub fn tcp(url: &str) -> Builder {
         Builder {
-            url: url.to_owned(),
+            urls: vec![url.to_owned()],
             socket: None,
             tokens: None,
             certificates: None,
             timeout: USUAL_TIMEOUT,
             attempts: USUAL_ATTEMPTS,
+            hedge_after: None,
         }
     }
 
@@ -60,6 +64,23 @@ impl Client {
 }
 
 impl Builder {
+    /// The same service is at this URL, too: a fleet's other authorities, or other sidecars. Each attempt goes to the next address,
+    /// and a call begins where the last one was answered. All of them are given the token.
+    #[must_use]
+    pub fn also_at(mut self, url: &str) -> Self {
+        self.urls.push(url.to_owned());
+        self
+    }
+
+    /// A call that has no answer after so long is sent to the next address as well, while there are attempts left; the first
+    /// answer that settles it counts. That is safe: what is sent twice happens once. Without it nothing is sent again before
+    /// something has failed.
+    #[must_use]
+    pub const fn hedge_after(mut self, after: Duration) -> Self {
+        self.hedge_after = Some(after);
+        self
+    }
+
     /// Calls with this bearer token.
     #[must_use]
     pub fn token(self, token: impl Into<String>) -> Self {
@@ -100,7 +121,14 @@ impl Builder {
     /// # Errors
     /// [`NotBuilt`].
     pub fn build(self) -> Result<Client, NotBuilt> {
-        let url = Url::parse(&self.url).ok().filter(is_plain).ok_or_else(|| NotBuilt::Url(self.url.clone()))?;
+        if let (Some(_), Some(beside)) = (&self.socket, self.urls.get(1)) {
+            return Err(NotBuilt::BesideSocket(beside.clone()));
+        }
+        let base = |url: &String| {
+            let plain = Url::parse(url).ok().filter(is_plain).ok_or_else(|| NotBuilt::Url(url.clone()))?;
+            Ok(plain.as_str().trim_end_matches('/').to_owned())
+        };
+        let bases = self.urls.iter().map(base).collect::<Result<Vec<_>, _>>()?;
         let not_built = |error: reqwest::Error| NotBuilt::Connection(format!("{error:?}"));
         let mut client = reqwest::Client::builder()
             // Settings come from the settings: a proxy of the environment would see the tokens.
@@ -118,8 +146,15 @@ impl Builder {
         if let Some(socket) = &self.socket {
             client = client.unix_socket(socket.as_path());
         }
-        let base = url.as_str().trim_end_matches('/').to_owned();
-        Ok(Client::of(client.build().map_err(not_built)?, base, self.tokens, self.timeout, self.attempts))
+        Ok(Client::of(Way {
+            http: client.build().map_err(not_built)?,
+            bases,
+            answered: AtomicUsize::new(0),
+            tokens: self.tokens,
+            timeout: self.timeout,
+            attempts: self.attempts,
+            hedge_after: self.hedge_after,
+        }))
     }
 }
 
@@ -141,8 +176,12 @@ mod tests {
         }
         for url in ["", "consentry.example", "ftp://x", "http://", "http://a@x", "http://x?y", "http://x#y", "unix:/x"]
         {
-            assert_eq!(Client::tcp(url).build().err(), Some(NotBuilt::Url(url.to_owned())));
+            let not_built = Some(NotBuilt::Url(url.to_owned()));
+            assert_eq!(Client::tcp(url).build().err(), not_built);
+            assert_eq!(Client::tcp("http://x").also_at(url).build().err(), not_built);
         }
+        let beside = Client::unix("/run/consentry.sock").also_at("http://x").build();
+        assert_eq!(beside.err(), Some(NotBuilt::BesideSocket("http://x".to_owned())));
     }
 
     #[test]

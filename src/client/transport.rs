@@ -2,36 +2,42 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use http::{HeaderMap, Method, StatusCode, header};
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
+use super::attempts::Attempts;
 use super::error::{CallError, Problem};
 use super::settings::Tokens;
 
 /// How much of an answer is read: a whole batch or page is smaller.
 const MOST_ANSWER_BYTES: usize = 16 * 1024 * 1024;
-/// How long to wait before another attempt where the service does not say; twice as long before each one after.
-const FIRST_PAUSE: Duration = Duration::from_millis(25);
 
 /// A client of the service. Its clones use the same connections.
 #[derive(Clone)]
 pub struct Client(Arc<Way>);
 
-struct Way {
-    http: reqwest::Client,
-    /// Paths are put behind it.
-    base: String,
-    tokens: Option<Tokens>,
-    timeout: Duration,
-    attempts: u32,
+/// What a client is made of.
+pub(super) struct Way {
+    pub(super) http: reqwest::Client,
+    /// Paths are put behind one of them. There is one at least.
+    pub(super) bases: Vec<String>,
+    /// The place of the one that answered last.
+    pub(super) answered: AtomicUsize,
+    pub(super) tokens: Option<Tokens>,
+    pub(super) timeout: Duration,
+    pub(super) attempts: u32,
+    pub(super) hedge_after: Option<Duration>,
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("base", &self.0.base).finish_non_exhaustive()
+        f.debug_struct("Client").field("bases", &self.0.bases).finish_non_exhaustive()
     }
 }
 
@@ -82,45 +88,54 @@ struct Failed {
 }
 
 impl Client {
-    pub(super) fn of(
-        http: reqwest::Client,
-        base: String,
-        tokens: Option<Tokens>,
-        timeout: Duration,
-        attempts: u32,
-    ) -> Self {
-        Self(Arc::new(Way { http, base, tokens, timeout, attempts }))
+    pub(super) fn of(way: Way) -> Self {
+        Self(Arc::new(way))
     }
 
-    /// Sends a call until there is an answer, no attempt or no time is left.
+    /// Sends a call until there is an answer, no attempt or no time is left. It begins where the last call was answered.
     ///
     /// # Errors
     /// [`CallError`]; of several attempts that of the last.
     pub(super) async fn send(&self, call: &Call<'_>) -> Result<Answer, CallError> {
-        let deadline = Instant::now() + self.0.timeout;
-        let mut pause = FIRST_PAUSE;
-        let mut left = self.0.attempts;
+        let way = &self.0;
+        let deadline = Instant::now() + way.timeout;
+        let first = way.answered.load(Ordering::Relaxed);
+        let mut attempts = Attempts::new(Instant::now(), way.bases.len(), first, way.attempts, way.hedge_after);
+        let mut under_way = FuturesUnordered::new();
+        let mut last_error = None;
         loop {
-            left -= 1;
-            let failed = match timeout_at(deadline, self.attempt(call)).await {
-                Err(_) => return Err(CallError::OutOfTime),
-                Ok(Ok(answered)) => return answered,
-                Ok(Err(failed)) => failed,
-            };
-            let again = Instant::now() + failed.wait.unwrap_or(pause);
-            if left == 0 || again >= deadline {
-                return Err(failed.error);
+            let next = attempts.next_at().filter(|at| *at < deadline);
+            if under_way.is_empty() && next.is_none() {
+                return Err(last_error.unwrap_or(CallError::OutOfTime));
             }
-            sleep(again.duration_since(Instant::now())).await;
-            pause *= 2;
+            tokio::select! {
+                biased;
+                Some((place, came)) = under_way.next(), if !under_way.is_empty() => match came {
+                    Ok(settled) => {
+                        way.answered.store(place, Ordering::Relaxed);
+                        return settled;
+                    }
+                    Err(Failed { error, wait }) => {
+                        attempts.failed(Instant::now(), place, wait);
+                        last_error = Some(error);
+                    }
+                },
+                () = sleep_until(next.unwrap_or(deadline)) => {
+                    if next.is_none() {
+                        return Err(CallError::OutOfTime);
+                    }
+                    let place = attempts.begin(Instant::now());
+                    under_way.push(async move { (place, self.attempt(call, place).await) });
+                }
+            }
         }
     }
 
     /// One attempt: settled, or failed in a way that another one may cure. Everything that is sent here may be sent again:
     /// it changes nothing, or happens once under its key.
-    async fn attempt(&self, call: &Call<'_>) -> Result<Result<Answer, CallError>, Failed> {
+    async fn attempt(&self, call: &Call<'_>, place: usize) -> Result<Result<Answer, CallError>, Failed> {
         let no_answer = |error: &reqwest::Error| Failed { error: CallError::NoAnswer(in_our_words(error)), wait: None };
-        let mut response = self.request(call).send().await.map_err(|error| no_answer(&error))?;
+        let mut response = self.request(call, place).send().await.map_err(|error| no_answer(&error))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let mut body = Vec::new();
         while let Some(part) = response.chunk().await.map_err(|error| no_answer(&error))? {
@@ -151,9 +166,10 @@ impl Client {
         }
     }
 
-    fn request(&self, call: &Call<'_>) -> reqwest::RequestBuilder {
+    fn request(&self, call: &Call<'_>, place: usize) -> reqwest::RequestBuilder {
         let way = &self.0;
-        let mut request = way.http.request(call.method.clone(), format!("{}{}", way.base, call.path));
+        let base = way.bases.get(place).map(String::as_str).unwrap_or_default();
+        let mut request = way.http.request(call.method.clone(), format!("{base}{}", call.path));
         if let Some(tokens) = &way.tokens {
             request = request.bearer_auth(tokens());
         }

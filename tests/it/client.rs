@@ -3,6 +3,7 @@
 mod adrift;
 mod impostor;
 mod others;
+mod several;
 mod workflow;
 
 use consentry::client::{Client, ReadQuestion};

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -14,6 +15,8 @@ pub(super) enum Does {
     Sends(Vec<u8>),
     /// Sends these bytes and keeps the connection.
     Answers(Vec<u8>),
+    /// The same, after so long.
+    AnswersAfter(Duration, Vec<u8>),
     /// Reads the request and closes the connection.
     HangsUp,
     /// Reads the request and never answers.
@@ -72,6 +75,10 @@ async fn serve(mut stream: TcpStream, does: Arc<Mutex<VecDeque<Does>>>, seen: Ar
         };
         match next {
             Does::Answers(bytes) => stream.write_all(&bytes).await.unwrap(),
+            Does::AnswersAfter(pause, bytes) => {
+                tokio::time::sleep(pause).await;
+                stream.write_all(&bytes).await.unwrap();
+            }
             Does::Sends(bytes) => {
                 stream.write_all(&bytes).await.unwrap();
                 return;

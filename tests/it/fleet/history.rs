@@ -28,12 +28,8 @@ pub struct Case {
     pub id: String,
     /// When the call that took access away had succeeded.
     pub taken_ns: Option<u64>,
-    /// How long that call took, the tries that failed included.
+    /// How long that call took, with all of its attempts.
     pub took_ns: u64,
-    /// How long the try took that succeeded.
-    pub last_try_ns: u64,
-    /// How often it had to be tried again.
-    pub retries: u32,
 }
 
 /// Everything that happened.
@@ -65,7 +61,6 @@ pub struct Tally {
     /// Asked before, answered after, and still good: on their way while access was taken away.
     pub under_way: usize,
     pub under_way_worst: Duration,
-    pub retried: usize,
     pub p50: Duration,
     pub p99: Duration,
     pub max: Duration,
@@ -120,7 +115,6 @@ impl History {
             )
         };
         tally.revocations = took.len();
-        tally.retried = self.cases.iter().filter(|case| case.retries > 0).count();
         (tally.p50, tally.p99, tally.max) = (at(50), at(99), at(100));
         tally
     }
@@ -129,7 +123,7 @@ impl History {
 /// The judge itself: what it is there to find, it finds.
 #[test]
 fn an_allow_after_the_success_is_found_if_it_was_used() {
-    let case = Case { id: "SR-1".to_owned(), taken_ns: Some(1_000), took_ns: 10, ..Case::default() };
+    let case = Case { id: "SR-1".to_owned(), taken_ns: Some(1_000), took_ns: 10 };
     let allow =
         |asked_ns, answered_ns, good_until_ns| Allow { process: 0, case: 0, asked_ns, answered_ns, good_until_ns };
     let judged = |allows: Vec<Allow>| {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use consentry::client::{Change, Client};
 use consentry::identity::development::DevelopmentKey;
 use http::Method;
 use parking_lot::Mutex;
@@ -21,6 +22,9 @@ use crate::support::{Connection, Person, Reply, question, request};
 
 /// A call that is tried for longer than this has failed.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// An authority that says nothing for so long is not the only one that is asked.
+const HEDGE: Duration = Duration::from_secs(1);
 
 /// How often a reader asks, about: what is to be measured is the protocol, not how busy this machine is.
 const PACE: Duration = Duration::from_millis(3);
@@ -176,8 +180,9 @@ impl Stage {
 
     /// Calls of the ticketing system, at every authority.
     pub fn calls(&self) -> Calls {
-        let authorities = self.processes[..self.authorities].iter().map(Process::ticketing).collect();
-        Calls { authorities, record: Arc::clone(&self.record) }
+        let authorities: Vec<_> = self.processes[..self.authorities].iter().map(Process::ticketing).collect();
+        let clients = (0..authorities.len()).map(|first| client(&authorities, first)).collect();
+        Calls { authorities, clients, record: Arc::clone(&self.record) }
     }
 
     /// One answer of this process about this case.
@@ -259,6 +264,8 @@ impl Drop for Stage {
 #[derive(Clone)]
 pub struct Calls {
     pub authorities: Vec<Person>,
+    /// Of all authorities, each with another one first.
+    clients: Vec<Client>,
     record: Arc<Record>,
 }
 
@@ -290,13 +297,10 @@ impl Calls {
     pub async fn take(&self, case: usize, first: usize) {
         let id = self.record.cases.lock()[case].id.clone();
         let began = up_ns();
-        let path = format!("/v1/support-requests/{id}/close");
-        let (retries, last) = self.insist(first, &path, &format!("{id}-close"), &json!({})).await;
-        let now = up_ns();
-        let mut cases = self.record.cases.lock();
-        let taken = &mut cases[case];
-        taken.taken_ns = Some(taken.taken_ns.unwrap_or(now).min(now));
-        (taken.took_ns, taken.last_try_ns, taken.retries) = (now - began, now - last, retries);
+        let client = &self.clients[first % self.clients.len()];
+        let closed = client.close(&id.parse().unwrap(), &Change::under(format!("{id}-close"))).await;
+        assert!(closed.is_ok(), "{id}: {closed:?}");
+        self.was_taken(case, began);
     }
 
     /// One try to close the case, at this authority, under this key.
@@ -336,18 +340,16 @@ impl Calls {
         self.record.asked.lock().retain(|asked| *asked != case);
     }
 
-    /// Calls one authority after the other, under one idempotency key, until one carries it out. Gives how often it did not, and
-    /// when the try began that did.
-    async fn insist(&self, first: usize, path: &str, key: &str, body: &Value) -> (u32, u64) {
+    /// Calls one authority after the other, under one idempotency key, until one carries it out.
+    async fn insist(&self, first: usize, path: &str, key: &str, body: &Value) {
         let deadline = Instant::now() + PATIENCE;
         let body = body.to_string().into_bytes();
-        for retries in 0.. {
-            let authority = &self.authorities[(first + retries as usize) % self.authorities.len()];
-            let began = up_ns();
+        for place in first.. {
+            let authority = &self.authorities[place % self.authorities.len()];
             let calling = authority.with("idempotency-key", key);
             let reply = calling.try_send(Method::POST, path, Some(body.clone())).await;
             match reply {
-                Ok(reply) if reply.status < 300 => return (retries, began),
+                Ok(reply) if reply.status < 300 => return,
                 Ok(reply) if reply.status >= 500 => {
                     assert!(Instant::now() < deadline, "{path}: {reply:?}");
                 }
@@ -356,8 +358,16 @@ impl Calls {
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        unreachable!()
     }
+}
+
+/// The ticketing system's program, which knows all authorities and begins with this one.
+fn client(authorities: &[Person], first: usize) -> Client {
+    let order: Vec<_> = (0..authorities.len()).map(|place| &authorities[(first + place) % authorities.len()]).collect();
+    let caller = order[0].clone();
+    let client = Client::tcp(order[0].url()).tokens(move || caller.token());
+    let client = order[1..].iter().fold(client, |client, other| client.also_at(other.url()));
+    client.timeout(PATIENCE).attempts(u32::MAX).hedge_after(HEDGE).build().unwrap()
 }
 
 fn about(case: &str) -> Value {
@@ -429,11 +439,10 @@ impl Tally {
         let short = |duration: Duration| format!("{:.0} ms", duration.as_secs_f64() * 1_000.0);
         let closed: BTreeMap<_, _> = self.closed.iter().collect();
         format!(
-            "{run}: {} revocations ({acknowledged} by acknowledgement, {waited} by waiting, {} tried again), {} allows, \
+            "{run}: {} revocations ({acknowledged} by acknowledgement, {waited} by waiting), {} allows, \
              used after success {} (worst {}), on their way {} (worst {}), dropped {}, denials {}, closed {closed:?}; \
              p50 {}, p99 {}, max {}; by process {:?}",
             self.revocations,
-            self.retried,
             self.allows,
             self.violations,
             short(self.worst),

@@ -78,6 +78,11 @@ impl Reply {
 }
 
 impl Person {
+    /// Where the service is that they call.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     pub fn new(house: &House, tenant: &str, object: &str, roles: &[&str], app_roles: &[&str], service: bool) -> Self {
         Self::of(&house.key, house.clock.clone(), &house.url, [tenant, object], [roles, app_roles], service)
     }
