@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
 use super::facts::{NotFresh, Replica, Snapshot};
 use super::lease::{MakeLeases, SoundLeases};
@@ -14,6 +15,9 @@ use crate::clock::BootTime;
 use crate::store::{
     Change, ChangeFeed, Epoch, MemberId, Object, Renewal, Rollout, Seq, Store, StoreError, Term, Write,
 };
+
+/// A trouble that lasts is told of so seldom.
+const TOLD_AGAIN: Duration = Duration::from_secs(10);
 
 /// How a member follows its store.
 #[derive(Debug, Clone)]
@@ -51,11 +55,20 @@ impl Following {
 pub async fn follow(replica: Arc<Replica>, store: Arc<dyn Store>, following: Following) {
     let held = Mutex::new(Held::of((following.leases)()));
     let follower = Follower { replica, store, following, held, seen: Mutex::default(), installed: Mutex::default() };
+    let mut told = None;
     loop {
         let error = match follower.run().await {
             Ok(never) => match never {},
             Err(error) => error,
         };
+        let kind = std::mem::discriminant(&error);
+        let is_known = |(known, at): (_, Instant)| known == kind && at.elapsed() < TOLD_AGAIN;
+        if told.is_some_and(is_known) && !*follower.installed.lock() {
+            tracing::debug!(%error, "the replica still cannot follow the store");
+        } else {
+            told = Some((kind, Instant::now()));
+            tracing::error!(%error, "the replica cannot follow the store; nothing is allowed until it can");
+        }
         follower.stop(&error);
         tokio::time::sleep(follower.following.retry_every).await;
     }
@@ -81,7 +94,6 @@ pub(super) struct Follower {
 
 impl Follower {
     fn stop(&self, error: &StoreError) {
-        tracing::error!(%error, "the replica cannot follow the store; nothing is allowed until it can");
         *self.installed.lock() = false;
         self.replica.stop(match error {
             StoreError::Regressed(why) => NotFresh::Regressed(why.clone()),

@@ -61,7 +61,14 @@ impl Registrations {
     ) -> Result<Standing, StoreError> {
         let standing = match self.get(member) {
             Some(Registration::Ours { created, .. }) => self.again(shared, member, applied, created).await?,
-            Some(Registration::Others { .. }) | None => self.register(shared, member, applied, wait_out).await?,
+            Some(Registration::Others { .. }) | None => {
+                let registered = match self.register(shared, member, applied, wait_out).await? {
+                    // Nothing is in the way any more.
+                    None => self.register(shared, member, applied, wait_out).await?,
+                    registered => registered,
+                };
+                registered.ok_or(StoreError::Fenced)?
+            }
         };
         if standing.head < applied {
             let lost = format!("commit {} was applied here, and etcd has got to {} only", applied.0, standing.head.0);
@@ -104,13 +111,14 @@ impl Registrations {
         Ok(standing)
     }
 
+    /// Registers the member; none: what another run had left was taken away, and it can be tried again.
     async fn register(
         &self,
         shared: &Shared,
         member: &MemberId,
         applied: Seq,
         wait_out: Duration,
-    ) -> Result<Standing, StoreError> {
+    ) -> Result<Option<Standing>, StoreError> {
         let key = shared.keys.member(member);
         let registered = Txn::new()
             .when([Compare::create_revision(key.clone(), CompareOp::Equal, 0)])
@@ -129,15 +137,15 @@ impl Registrations {
         if answer.succeeded() {
             let standing = shared.stands(&answer, gets.next(), gets.next())?;
             self.set(member, Registration::Ours { created: found.create_revision(), applied });
-            return Ok(standing);
+            return Ok(Some(standing));
         }
         let holder: Present = records::read(found.key(), found.value())?;
         if holder.boot_id == shared.boot_id {
             // An earlier try got through without a word.
             self.set(member, Registration::Ours { created: found.create_revision(), applied });
-            return self.again(shared, member, applied, found.create_revision()).await;
+            return self.again(shared, member, applied, found.create_revision()).await.map(Some);
         }
-        self.replace(shared, member, &found, wait_out).await
+        self.replace(shared, member, &found, wait_out).await.map(|()| None)
     }
 
     /// Another run of this member has left its key. What was granted to it may still count: the key is taken away when
@@ -148,7 +156,7 @@ impl Registrations {
         member: &MemberId,
         found: &KeyValue,
         wait_out: Duration,
-    ) -> Result<Standing, StoreError> {
+    ) -> Result<(), StoreError> {
         let since = match self.get(member) {
             Some(Registration::Others { written, since }) if written == found.mod_revision() => since,
             Some(Registration::Others { .. }) => {
@@ -170,7 +178,7 @@ impl Registrations {
         }
         strike_off(shared, member, found.mod_revision()).await?;
         self.forget(member);
-        Err(StoreError::Fenced)
+        Ok(())
     }
 
     /// Takes our keys away: this process decides nothing any more.

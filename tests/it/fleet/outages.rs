@@ -212,7 +212,15 @@ async fn who_is_cut_off_fails_closed_and_comes_back() {
     assert_eq!(stage.answer(0, open).await.status, 503);
     stage.processes[0].line.heal();
     stage.allows(0, other).await;
+
+    // One that is killed: its next run waits until what the last one was granted is over, and says so once.
+    stage.processes[cut].kill();
+    stage.processes[cut].start();
+    stage.allows(cut, other).await;
     calls.take(other, 0).await;
+    let log = stage.processes[cut].process().log.lock().clone();
+    let said: Vec<_> = log.iter().filter(|line| line.contains("the replica cannot follow the store")).collect();
+    assert!(said.len() == 1 && said[0].contains("may still decide"), "{log:#?}");
 
     let tally = stage.judged().await;
     println!("{}", tally.told("cut off", stage.barriers()));
